@@ -1,0 +1,12 @@
+"""probinv: which inputs of a trained network give this output, and how sure are we?
+
+    tree = probinv.invert(probinv.Posterior(prior, forward, likelihood))
+
+The names of this page stand in `__init__.pyi`; each is loaded when it is first used.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,55 @@
+# The front page: what `probinv.<name>` is. lazy_loader reads the imports at run time, type checkers always.
+# A new public name is one line here.
+from . import bench as bench
+from . import forward as forward
+from . import likelihood as likelihood
+from . import methods as methods
+from . import posterior as posterior
+from . import prior as prior
+from . import results as results
+from ._errors import FileError as FileError
+from ._errors import InputError as InputError
+from ._errors import NumericalError as NumericalError
+from ._errors import ProbinvError as ProbinvError
+from ._errors import ResourceError as ResourceError
+from ._errors import ViewError as ViewError
+from ._invert import invert as invert
+from ._invert import query as query
+from .forward import Function as Function
+from .forward import Layered as Layered
+from .forward import as_forward as as_forward
+from .forward import load_network as load_network
+from .forward import save_network as save_network
+from .likelihood import Argmax as Argmax
+from .likelihood import AtLeast as AtLeast
+from .likelihood import AtMost as AtMost
+from .likelihood import Bernoulli as Bernoulli
+from .likelihood import Exactly as Exactly
+from .likelihood import Gaussian as Gaussian
+from .likelihood import Interval as Interval
+from .likelihood import Label as Label
+from .likelihood import On as On
+from .likelihood import Product as Product
+from .likelihood import Student as Student
+from .likelihood import estimate_noise as estimate_noise
+from .methods import HMC as HMC
+from .methods import MAP as MAP
+from .methods import NUTS as NUTS
+from .methods import Ascent as Ascent
+from .posterior import Posterior as Posterior
+from .prior import Empirical as Empirical
+from .prior import Fixed as Fixed
+from .prior import FromNumPyro as FromNumPyro
+from .prior import KernelDensity as KernelDensity
+from .prior import LogNormal as LogNormal
+from .prior import MultivariateNormal as MultivariateNormal
+from .prior import Named as Named
+from .prior import Normal as Normal
+from .prior import Uniform as Uniform
+from .results import Verdict as Verdict
+from .results import diagnose as diagnose
+from .results import load as load
+from .results import save as save
+from .results import summary as summary
+
+__version__: str

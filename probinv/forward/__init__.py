@@ -1,0 +1,35 @@
+"""f: x -> y, the trained network as it is, from any framework.
+
+as_forward(obj)          any network or callable as a forward
+Function, Layered        a JAX-traceable callable; a chain of layers
+output_struct            shape and dtype of f(x), without computing it
+agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
+save_network, load_network
+"""
+
+from probinv.forward._agreement import Agreement, agreement
+from probinv.forward._base import AbstractForward
+from probinv.forward._fingerprint import fingerprint
+from probinv.forward._load import as_forward
+from probinv.forward._struct import output_struct
+from probinv.forward.function import Function
+from probinv.forward.layered import Layered
+from probinv.forward.layers import AbstractLayer, Activation, Affine, Dense
+from probinv.forward.loaders.layered_file import load_network, save_network
+
+__all__ = [
+    "AbstractForward",
+    "AbstractLayer",
+    "Activation",
+    "Affine",
+    "Agreement",
+    "Dense",
+    "Function",
+    "Layered",
+    "agreement",
+    "as_forward",
+    "fingerprint",
+    "load_network",
+    "output_struct",
+    "save_network",
+]
