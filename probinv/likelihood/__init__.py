@@ -1,0 +1,39 @@
+"""p(Y* | y): what counts as reaching the wish.
+
+Gaussian     within a tolerance, independent or with a covariance; NaN: an output that does not matter
+Student      within a tolerance, forgiving outliers
+Label        class k of logits or probabilities
+Bernoulli    sigmoid outputs with soft targets
+Interval     between, AtLeast, AtMost: bounds with a stated softness
+Product, On  several wishes at once, or of some outputs only
+Exactly, Argmax  can be named, not yet computed
+"""
+
+from probinv.likelihood._argmax import Argmax
+from probinv.likelihood._base import AbstractLikelihood, AbstractResidualLikelihood
+from probinv.likelihood._bernoulli import Bernoulli
+from probinv.likelihood._exactly import Exactly
+from probinv.likelihood._gaussian import Gaussian
+from probinv.likelihood._interval import AtLeast, AtMost, Interval
+from probinv.likelihood._label import Label
+from probinv.likelihood._on import On
+from probinv.likelihood._product import Product
+from probinv.likelihood._student import Student
+from probinv.likelihood._validation import estimate_noise
+
+__all__ = [
+    "AbstractLikelihood",
+    "AbstractResidualLikelihood",
+    "Argmax",
+    "AtLeast",
+    "AtMost",
+    "Bernoulli",
+    "Exactly",
+    "Gaussian",
+    "Interval",
+    "Label",
+    "On",
+    "Product",
+    "Student",
+    "estimate_noise",
+]

@@ -1,0 +1,177 @@
+"""What cannot be wished is refused by name, with a reason and a way out."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from probinv._errors import InputError, ViewError
+from probinv.likelihood import (
+    AbstractLikelihood,
+    Argmax,
+    AtLeast,
+    AtMost,
+    Bernoulli,
+    Exactly,
+    Gaussian,
+    Interval,
+    Label,
+    Student,
+)
+
+NAN, INF = np.nan, np.inf
+ASYMMETRIC = [[1.0, 0.5], [0.2, 1.0]]
+INDEFINITE = [[1.0, 2.0], [2.0, 1.0]]
+SINGULAR = [[1.0, 1.0], [1.0, 1.0]]
+
+REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+    "all NaN": (lambda: Gaussian([NAN, NAN], 1.0), "y_star holds only NaN"),
+    "infinite": (lambda: Gaussian([INF, 0.0], 1.0), "y_star holds an infinite number"),
+    "empty": (lambda: Gaussian([], 1.0), "y_star is empty"),
+    "text": (lambda: Gaussian("seven", 1.0), "y_star is not an array of real numbers"),
+    "complex": (lambda: Gaussian(1j, 1.0), "y_star is not an array of real numbers"),
+    "no scale": (lambda: Gaussian(1.0), "either scale or covariance"),
+    "both": (lambda: Gaussian(1.0, 1.0, covariance=[[1.0]]), "either scale or covariance"),
+    "zero scale": (lambda: Gaussian(1.0, 0.0), "scale must be positive"),
+    "negative scale": (lambda: Gaussian([1.0, 2.0], [1.0, -1.0]), "scale must be positive"),
+    "NaN scale": (lambda: Gaussian(1.0, NAN), "scale holds NaN"),
+    "infinite scale": (lambda: Gaussian(1.0, INF), "scale holds an infinite number"),
+    "scale shape": (lambda: Gaussian([1.0, 2.0], [1.0, 1.0, 1.0]), r"scale has shape \(3,\)"),
+    "covariance shape": (lambda: Gaussian([1.0, 2.0], covariance=[1.0, 1.0]), r"covariance has shape \(2,\)"),
+    "covariance number": (lambda: Gaussian([1.0, 2.0], covariance=1.0), r"covariance has shape \(\)"),
+    "asymmetric": (lambda: Gaussian([1.0, 2.0], covariance=ASYMMETRIC), "not symmetric"),
+    "indefinite": (
+        lambda: Gaussian([1.0, 2.0], covariance=INDEFINITE),
+        "not positive definite.*eigenvalue -1",
+    ),
+    "singular": (lambda: Gaussian([1.0, 2.0], covariance=SINGULAR), "not positive definite"),
+    "negative variance": (lambda: Gaussian(1.0, covariance=[[-1.0]]), "diagonal entry that is not positive"),
+    "NaN covariance": (lambda: Gaussian(1.0, covariance=[[NAN]]), "covariance holds NaN"),
+    "student scale": (lambda: Student(1.0, -1.0, 4.0), "scale must be positive"),
+    "student df": (lambda: Student(1.0, 1.0, 0.0), "df must be positive"),
+    "student y_star": (lambda: Student(NAN, 1.0, 4.0), "y_star holds only NaN"),
+    "negative class": (lambda: Label(-1), "k must be a whole number of at least 0"),
+    "class 1.5": (lambda: Label(1.5), "k must be a whole number"),
+    "class True": (lambda: Label(True), "k must be a whole number"),
+    "class array": (lambda: Label(np.array([1, 2])), "k must be a whole number"),
+    "outputs": (lambda: Label(1, outputs="logit"), "outputs='logit' is not known"),
+    "share": (lambda: Bernoulli([0.5, 1.1]), r"targets lie outside \[0, 1\]"),
+    "share below": (lambda: Bernoulli(-0.1), r"targets lie outside \[0, 1\]"),
+    "share NaN": (lambda: Bernoulli(NAN), "targets holds only NaN"),
+    "count": (lambda: Bernoulli(0.5, count=0), "count must be a whole number of at least 1"),
+    "count 1.5": (lambda: Bernoulli(0.5, count=1.5), "count must be a whole number"),
+    "outputs of sigmoid": (lambda: Bernoulli(0.5, outputs="odds"), "is not known"),
+    "hard edges": (
+        lambda: Interval(0.0, 1.0, 0.0),
+        "hard edges need a method for regions, which is not part of this version. use a softness",
+    ),
+    "negative softness": (lambda: AtLeast(0.0, -1.0), "softness must be positive"),
+    "softness shape": (lambda: AtMost(0.0, [1.0, 1.0]), r"softness has shape \(2,\)"),
+    "reversed": (lambda: Interval(1.0, 0.0, 0.1), "low must be below high"),
+    "no room": (lambda: Interval([0.0, 1.0], 1.0, 0.1), "low must be below high"),
+    "no bound": (lambda: Interval(None, None, 0.1), "no finite bound"),
+    "NaN bounds": (lambda: Interval([NAN, -INF], [INF, NAN], 0.1), "no finite bound"),
+    "inf below": (lambda: Interval(INF, None, 0.1), "low is inf"),
+    "bounds shapes": (lambda: Interval([0.0, 0.0], [1.0, 1.0, 1.0], 0.1), "low has shape"),
+    "exactly NaN": (lambda: Exactly([NAN]), "y_star holds only NaN"),
+    "argmax": (lambda: Argmax(-1), "k must be a whole number"),
+    "at NaN": (lambda: Gaussian(1.0, 1.0).at(NAN), "y_star holds only NaN"),
+    "at shape": (lambda: Gaussian(1.0, 1.0).at([1.0]), r"y_star has shape \(1,\)"),
+    "at share": (lambda: Bernoulli(0.5).at(2.0), "targets lie outside"),
+    "at class": (lambda: Label(0).at(-1), "k must be a whole number"),
+    "at bounds": (lambda: Interval(0.0, 1.0, 0.1).at((2.0, 1.0)), "low must be below high"),
+    "at bounds shape": (lambda: Interval(0.0, 1.0, 0.1).at(([0.0], [1.0])), "low has shape"),
+    "shape": (lambda: Gaussian(1.0, 1.0).check((1,)), r"y_star has shape \(\).*shape \(1,\)"),
+    "shape of student": (lambda: Student([1.0], 1.0, 4.0).check((2,)), "y_star has shape"),
+    "shape of shares": (lambda: Bernoulli([1.0]).check(()), "targets has shape"),
+    "shape of bounds": (lambda: AtLeast(1.0, 0.1).check((3,)), "low and high has shape|low and high"),
+    "class out of range": (lambda: Label(3).check((3,)), "k=3 is not a class.*from 0 to 2"),
+    "one class": (lambda: Label(0).check((1,)), "at least two classes"),
+    "matrix of classes": (lambda: Label(0).check((2, 2)), "vector of at least two classes"),
+    "argmax range": (lambda: Argmax(3).check((3,)), "vector of at least 4 outputs"),
+    "exactly shape": (lambda: Exactly([1.0]).check(()), "y_star has shape"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_by_name(name: str) -> None:
+    build, message = REFUSED[name]
+    with pytest.raises(InputError, match=message) as caught:
+        build()
+    assert caught.value.what
+    assert caught.value.why
+    assert caught.value.instead
+
+
+def test_traced_y_star_is_refused_at_construction_and_taken_by_at() -> None:
+    with pytest.raises(InputError, match="y_star is not an array"):
+        jax.vmap(lambda t: Gaussian(t, 1.0).log_prob(t))(jnp.ones(2))
+    value = jax.vmap(lambda t: Gaussian(0.0, 1.0).at(t).log_prob(t))(jnp.ones(2))
+    np.testing.assert_allclose(value, -0.5 * np.log(2 * np.pi), rtol=1e-6)
+    with pytest.raises(InputError, match="y_star has shape"):
+        jax.jit(lambda t: Gaussian(0.0, 1.0).at(t).log_prob(t))(jnp.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("wish", "other", "message", "instead"),
+    [
+        (
+            Exactly([7.0, NAN]),
+            [NAN, 1.0],
+            "needs method LiftedHMC, which is not part",
+            "use Gaussian with a small scale",
+        ),
+        (Argmax(1), 0, "subset simulation.*which is not part of this version", "use Label"),
+    ],
+    ids=["exactly", "argmax"],
+)
+def test_named_but_not_computed(
+    wish: AbstractLikelihood, other: object, message: str, instead: str, key: jax.Array
+) -> None:
+    y = jnp.ones(2)
+    wish.check((2,))
+    assert wish.target_for((2,)).shape == (2,)
+    assert wish.describe().startswith("y")
+    np.testing.assert_array_equal(wish.at(other).target, other)
+    for compute in (wish.log_prob, wish.reached, jax.grad(wish.log_prob), lambda v: wish.simulate(key, v)):
+        with pytest.raises(ViewError, match=message) as caught:
+            compute(y)
+        assert caught.value.instead == instead
+
+
+def test_descriptions() -> None:
+    assert Gaussian([7.0], 0.1).describe() == "y = (7,) within 0.1 (Gaussian standard deviation)"
+    assert (
+        Gaussian([7.0, NAN], 0.1).describe("score")
+        == "score = (7, any) within 0.1 (Gaussian standard deviation)"
+    )
+    full = Gaussian([1.0, 2.0], covariance=np.diag([0.01, 0.04]))
+    assert full.describe() == "y = (1, 2) within 0.1 to 0.2 (Gaussian standard deviations, full covariance)"
+    many = Gaussian(np.r_[NAN, np.arange(8.0)], np.linspace(0.1, 0.2, 9)).describe()
+    assert many == (
+        "y = an array of shape (9,) with values from 0 to 7, 1 of them any within 0.1 to 0.2 "
+        "(Gaussian standard deviation)"
+    )
+    assert Gaussian(np.full(9, 2.0), 0.1).describe().startswith("y = 2 in all 9 outputs within 0.1")
+    assert Student(1.0, 0.1, 4).describe() == "y = 1 within 0.1 (Student scale, 4 degrees of freedom)"
+    assert Label(3).describe() == "y says class 3 (logits)"
+    assert Bernoulli([0.99, 0.01]).describe() == (
+        "y = (0.99, 0.01) as a share of yes, worth 1 observation of each output"
+    )
+    assert AtLeast(2.0, 0.1).describe() == "y at least 2, with edges of softness 0.1"
+    assert AtMost([2.0, NAN], 0.1).describe() == "y at most (2, any), with edges of softness 0.1"
+    assert Interval(0, 1, 0.1).describe() == "y from 0 to 1, with edges of softness 0.1"
+
+
+def test_targets() -> None:
+    np.testing.assert_array_equal(
+        Interval([0.0, NAN, -INF, NAN], [1.0, 2.0, INF, INF], 0.1).target_for((4,)), [0.5, 2.0, NAN, NAN]
+    )
+    assert Label(2).target == 2
+    np.testing.assert_array_equal(Label(2, "probabilities").target_for((3,)), [0.0, 0.0, 1.0])
+    np.testing.assert_array_equal(Label(2).target_for((3,)), [NAN, NAN, NAN])
+    logits = Bernoulli([0.5, 1.0, NAN], outputs="logits")
+    np.testing.assert_array_equal(logits.target, [0.5, 1.0, NAN])
+    np.testing.assert_array_equal(logits.target_for((3,)), [0.0, NAN, NAN])
