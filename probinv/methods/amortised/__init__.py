@@ -1,0 +1,1 @@
+"""Room for amortised inverses. Empty in this version."""

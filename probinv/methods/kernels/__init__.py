@@ -1,0 +1,1 @@
+"""Pure kernels, (key, state) -> state: what the families of methods share."""

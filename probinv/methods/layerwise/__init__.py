@@ -1,0 +1,1 @@
+"""Room for layer-wise inverses. Empty in this version."""

@@ -1,0 +1,1 @@
+"""Room for constrained (lifted) HMC. Empty in this version."""

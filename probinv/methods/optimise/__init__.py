@@ -1,0 +1,1 @@
+"""Single answers: points, not draws."""

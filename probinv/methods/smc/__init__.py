@@ -1,0 +1,1 @@
+"""Room for tempered sequential Monte Carlo. Empty in this version."""
