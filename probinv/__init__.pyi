@@ -50,6 +50,16 @@ from .results import Verdict as Verdict
 from .results import diagnose as diagnose
 from .results import load as load
 from .results import save as save
+from .results import provenance as provenance
 from .results import summary as summary
+from .results.plots import plot_all as plot_all
+from .results.plots import plot_convergence as plot_convergence
+from .results.plots import plot_energy as plot_energy
+from .results.plots import plot_forest as plot_forest
+from .results.plots import plot_images as plot_images
+from .results.plots import plot_optima as plot_optima
+from .results.plots import plot_pair as plot_pair
+from .results.plots import plot_predictive as plot_predictive
+from .results.plots import plot_trace as plot_trace
 
 __version__: str

@@ -1,0 +1,27 @@
+"""Methods: a view of the posterior in, draws or points out. The registry has one line for each."""
+
+from probinv.methods._base import AbstractMethod, Cost, Draws, Optima, Progress
+from probinv.methods.mcmc.hmc import HMC
+from probinv.methods.mcmc.nuts import NUTS
+from probinv.methods.optimise.ascent import Ascent
+from probinv.methods.optimise.map import MAP
+
+METHODS: dict[str, type[AbstractMethod]] = {
+    "nuts": NUTS,
+    "hmc": HMC,
+    "map": MAP,
+    "ascent": Ascent,
+}
+
+__all__ = [
+    "HMC",
+    "MAP",
+    "METHODS",
+    "NUTS",
+    "AbstractMethod",
+    "Ascent",
+    "Cost",
+    "Draws",
+    "Optima",
+    "Progress",
+]

@@ -1,0 +1,89 @@
+"""What a posterior says about draws of z, and simulation of (x*, Y*) pairs from the prior."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from probinv._typing import PRNGKey
+from probinv.likelihood._base import AbstractResidualLikelihood, YStar
+from probinv.posterior._posterior import Posterior
+
+
+class Evaluation(NamedTuple):
+    """x, y and the log densities of a batch of z (leading axis: the batch), on the host."""
+
+    x: np.ndarray
+    y: np.ndarray
+    log_prior: np.ndarray
+    log_likelihood: np.ndarray
+    reached: np.ndarray
+    residual_norm: np.ndarray
+    """|r(z)| in tolerances; NaN where the likelihood has no residual."""
+
+
+@eqx.filter_jit
+def _evaluate(posterior: Posterior, z: Float[Array | np.ndarray, "b n"]) -> tuple[Array, ...]:
+    def one(z: Float[Array, " n"]) -> tuple[Array, ...]:
+        x = posterior.prior.transform(z)
+        y = posterior.forward(x)
+        likelihood = posterior.likelihood
+        whitened = isinstance(likelihood, AbstractResidualLikelihood)
+        norm = jnp.linalg.norm(likelihood.residual(y)) if whitened else jnp.asarray(jnp.nan)
+        return x, y, posterior.log_prior(z), likelihood.log_prob(y), likelihood.reached(y), norm
+
+    return jax.vmap(one)(jnp.asarray(z))
+
+
+def evaluate(posterior: Posterior, z: Float[np.ndarray, "b n"]) -> Evaluation:
+    """x = T(z), y = f(x), log p(z), log p(Y* | y) and whether Y* is reached, for every row of z.
+
+    Works through the rows in batches of one fixed size, so that memory is bounded and one compiled
+    program serves posterior draws and prior draws alike. Call inside `double_precision`.
+    """
+    rows = len(z)
+    width = posterior.size + int(np.prod(posterior.prior.shape)) + int(np.prod(posterior.output_shape))
+    batch = int(np.clip(20_000_000 // width, 1, 500))
+    parts = []
+    for first in range(0, max(rows, 1), batch):
+        chunk = z[first : first + batch]
+        padded = np.zeros((batch, posterior.size))
+        padded[: len(chunk)] = chunk
+        parts.append([np.asarray(part)[: len(chunk)] for part in _evaluate(posterior, padded)])
+    return Evaluation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+@eqx.filter_jit
+def _sample_prior(posterior: Posterior, keys: Array) -> Float[Array, "b n"]:
+    return jax.vmap(posterior.prior.sample_latent)(keys)
+
+
+def sample_prior(posterior: Posterior, key: PRNGKey, draws: int) -> Float[np.ndarray, "draws n"]:
+    """z ~ p(z): `draws` rows. Call inside `double_precision`."""
+    return np.asarray(_sample_prior(posterior, jax.random.split(key, draws)))
+
+
+@eqx.filter_jit
+def _simulate(posterior: Posterior, keys: Array) -> tuple[Array, Array, YStar]:
+    def one(key: PRNGKey) -> tuple[Array, Array, YStar]:
+        key_z, key_y = jax.random.split(key)
+        z = posterior.prior.sample_latent(key_z)
+        return z, posterior.x(z), posterior.likelihood.simulate(key_y, posterior.y(z))
+
+    return jax.vmap(one)(keys)
+
+
+def simulate(posterior: Posterior, key: PRNGKey, draws: int) -> tuple[Array, Array, YStar]:
+    """(z, x, Y*) ~ p(z) p(Y* | f(T(z))): pairs from the joint law, for calibration and training.
+
+    Returns:
+        z of shape (draws, n), x of shape (draws, *x), and Y* of shape (draws, *y); for a Product a tuple
+        of one Y* for each part.
+
+    Raises:
+        ViewError: the wish is not a generative model (an Interval, for example).
+    """
+    return _simulate(posterior, jax.random.split(key, draws))
