@@ -1,0 +1,165 @@
+"""Whether the chains agree: R-hat, effective sample sizes, trends, and what several modes look like."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from probinv.results._evidence import Evidence
+from probinv.results._statistics import chain_statistics, usable
+from probinv.results.thresholds import (
+    DRAWS_LEAST,
+    ESS_LEAST,
+    REACHED_MOST,
+    RHAT_APART,
+    RHAT_MOST,
+    TREND_LEAST,
+)
+from probinv.results.verdict import Findings, Reason, Verdict
+
+ROUNDS_MOST = 50
+
+
+class _Watched(NamedTuple):
+    """All scalars whose mixing is judged: entries of x that vary, the energy, the log likelihood."""
+
+    draws: np.ndarray
+    labels: list[str]
+
+
+def check_mixing(e: Evidence) -> Findings:
+    """Every entry of x, the energy and the log likelihood must agree between chains and be well known."""
+    if e.x is None or e.draws < DRAWS_LEAST:
+        return Findings((), {}, {})
+    watched = _watched(e)
+    if not watched.labels:
+        return Findings((), {}, {})
+    single = e.chains == 1
+    statistics = chain_statistics(watched.draws)
+    if single:
+        statistics = statistics._replace(rhat=chain_statistics(_halves(watched.draws)).rhat)
+    name = "rhat_halves_max" if single else "rhat_max"
+    worst = {
+        name: _extreme(statistics.rhat, largest=True),
+        "ess_bulk_min": _extreme(statistics.ess_bulk, largest=False),
+        "ess_tail_min": _extreme(statistics.ess_tail, largest=False),
+    }
+    numbers = {name: value for name, (value, _) in worst.items()}
+    where = {name: watched.labels[place] for name, (_, place) in worst.items()}
+    advice = _remedy(e, numbers[name], min(numbers["ess_bulk_min"], numbers["ess_tail_min"]))
+    reasons = _apart(e, statistics.rhat, watched, advice) + _few(numbers, where, advice)
+    if reasons:
+        reasons += _trend(watched)
+    return Findings(tuple(reasons), {**numbers, "entries_judged": len(watched.labels)}, where)
+
+
+def _watched(e: Evidence) -> _Watched:
+    assert e.x is not None
+    scalars = {"energy": e.stats.get("energy"), "log likelihood": e.log_likelihood}
+    known = {name: value for name, value in scalars.items() if value is not None}
+    draws = np.concatenate([e.x.draws, *(v[:, :, None] for v in known.values())], axis=2)
+    labels = [*e.x.labels, *known]
+    # what is constant (fixed inputs, too) or not finite is judged by other checks: it has no R-hat and no ESS
+    keep = usable(draws)
+    return _Watched(draws[:, :, keep], [label for label, take in zip(labels, keep, strict=True) if take])
+
+
+def _halves(draws: np.ndarray) -> np.ndarray:
+    """The halves of one chain as two chains."""
+    half = draws.shape[1] // 2
+    return np.concatenate([draws[:, :half], draws[:, -half:]])
+
+
+def _extreme(values: np.ndarray, *, largest: bool) -> tuple[float, int]:
+    """The worst value and its place; NaN is worse than any number."""
+    if np.isnan(values).any():
+        return math.nan, int(np.argmax(np.isnan(values)))
+    place = int(np.argmax(values) if largest else np.argmin(values))
+    return float(values[place]), place
+
+
+def _apart(e: Evidence, rhat: np.ndarray, watched: _Watched, advice: str) -> list[Reason]:
+    # written so that NaN counts as bad: NaN > 1.01 is False
+    bad = ~(rhat <= RHAT_MOST)
+    if not bad.any():
+        return []
+    worst, place = _extreme(rhat, largest=True)
+    value = "NaN" if math.isnan(worst) else f"{worst:.3f}"
+    who = "halves of the chain" if e.chains == 1 else "chains"
+    reasons = [
+        Reason(
+            "rhat",
+            f"The {who} disagree: R-hat exceeds {RHAT_MOST} for {int(bad.sum())} of {len(bad)} quantities "
+            f"and is {value} for {watched.labels[place]}.",
+            advice,
+            Verdict.NOT_CONVERGED,
+        )
+    ]
+    reached = e.stats.get("reached")
+    if e.chains > 1 and worst > RHAT_APART and reached is not None and reached.mean() >= REACHED_MOST:
+        reasons.append(
+            Reason(
+                "separate modes",
+                "The chains sit in different modes or have not moved: residuals look perfect but do not "
+                "certify mixing. How much each mode weighs is not known.",
+                "Take the modes as separate answers (see MAP), widen the tolerance so that chains can cross, "
+                "or run more chains to find more modes.",
+                Verdict.NOT_CONVERGED,
+            )
+        )
+    return reasons
+
+
+def _few(numbers: dict[str, float], where: dict[str, str], advice: str) -> list[Reason]:
+    texts = [
+        f"{kind} {'that cannot be computed' if math.isnan(numbers[name]) else f'{numbers[name]:.0f}'} for "
+        f"{where[name]}"
+        for name, kind in (("ess_bulk_min", "bulk"), ("ess_tail_min", "tail"))
+        if not numbers[name] >= ESS_LEAST
+    ]
+    if not texts:
+        return []
+    what = f"The effective sample size is too small: {' and '.join(texts)}; {ESS_LEAST:.0f} are needed."
+    return [Reason("ess", what, advice, Verdict.NOT_CONVERGED)]
+
+
+def _remedy(e: Evidence, rhat: float, ess: float) -> str:
+    """How many draws are needed, by the effective sample size that there is, or that draws are no remedy."""
+    other = "widen the tolerance, set dense_mass=True, or scale the inputs alike"
+    rounds = max(1.25 * ESS_LEAST / ess, 2.0) if ess > 0 else math.inf
+    if rounds > ROUNDS_MOST or not rhat <= RHAT_APART:
+        return f"Longer chains alone will not mend this: {other}."
+    thin = "" if rounds < 4 else f", or thin={math.ceil(rounds)} to keep the memory as it is"
+    return f"Run longer: draws={_round_up(rounds * e.draws)} and a warm-up to match{thin}; else {other}."
+
+
+def _round_up(number: float) -> int:
+    """To two significant digits, upwards."""
+    unit = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / unit) * unit
+
+
+def _trend(watched: _Watched) -> list[Reason]:
+    """Quarters of the chains whose means go one way, by far more than they spread."""
+    chains, draws, _ = watched.draws.shape
+    if draws < 4 * DRAWS_LEAST:
+        return []
+    with np.errstate(all="ignore"):
+        quarters = watched.draws[:, : draws // 4 * 4].reshape(chains, 4, draws // 4, -1)
+        steps = np.diff(quarters.mean(axis=2), axis=1)
+        spread = quarters.std(axis=2).mean(axis=1)
+        one_way = (steps > 0).all(axis=1) | (steps < 0).all(axis=1)
+        drifting = one_way & (np.abs(steps.sum(axis=1)) > TREND_LEAST * spread)
+    share = drifting.mean(axis=0)
+    if not (share >= 0.5).any():
+        return []
+    label = watched.labels[int(np.argmax(share))]
+    return [
+        Reason(
+            "drift",
+            f"{label} drifts one way through the whole run: the chains have not arrived, or nothing holds "
+            "them because the posterior cannot be normalised.",
+            "Lengthen the warm-up; if the drift stays, use a proper prior for every input.",
+            Verdict.NOT_CONVERGED,
+        )
+    ]

@@ -1,0 +1,202 @@
+"""What the sampler says of its own run: divergences, NaN, cut-off trajectories, energy, precision."""
+
+import math
+
+import numpy as np
+
+from probinv.results._evidence import Evidence, rows_of
+from probinv.results._statistics import energy_fraction
+from probinv.results.thresholds import (
+    BFMI_LEAST,
+    DIVERGING_MOST,
+    FINITE_PRIOR_LEAST,
+    FLOAT32_ROUNDING,
+    NAN_DRAWS_MOST,
+    ROUNDING_MOST,
+    SATURATED_MOST,
+    SATURATED_NAMED,
+)
+from probinv.results.verdict import Findings, Reason, Verdict
+
+NOTHING = Findings((), {}, {})
+
+
+def check_divergences(e: Evidence) -> Findings:
+    """Trajectories whose energy error ran off: a part of the posterior too curved for the step size."""
+    diverging = e.stats.get("diverging")
+    if diverging is None or diverging.size == 0:
+        return NOTHING
+    count, share = int(diverging.sum()), float(diverging.mean())
+    numbers: dict[str, float | int] = {"divergences": count, "divergence_fraction": share}
+    if not count:
+        return Findings((), numbers, {})
+    reason = Reason(
+        "divergences",
+        f"{count} of {diverging.size} transitions diverged ({share:.2%}): the draws may avoid a narrow or "
+        "strongly curved part of the posterior.",
+        "Raise target_accept (0.95, then 0.99); if they stay, widen the tolerance.",
+        Verdict.NOT_CONVERGED if share > DIVERGING_MOST else Verdict.OK,
+    )
+    return Findings((reason,), numbers, {})
+
+
+def check_nan(e: Evidence) -> Findings:
+    """Points at which the network or its gradient is not finite, met on the way or under the prior."""
+    reasons: list[Reason] = []
+    numbers: dict[str, float | int] = {}
+    counts = e.stats.get("nan_count")
+    if counts is not None and counts.size:
+        share = float((counts > 0).mean())
+        numbers |= {"nan_count": int(np.nansum(counts)), "nan_fraction": share}
+        if share > 0:
+            failed = share > NAN_DRAWS_MOST
+            reasons.append(
+                Reason(
+                    "nan evaluations",
+                    f"The network or its gradient was not finite on the way to {share:.2%} of the draws, "
+                    "which is counted as a divergence: the sampler treats such inputs as impossible.",
+                    "Find them (log of zero, overflow, division by zero) and mend the network, or set the "
+                    "bounds of the prior so that they are left out.",
+                    Verdict.NUMERICAL_FAILURE if failed else Verdict.UNKNOWN,
+                )
+            )
+    share = _finite_under_prior(e)
+    if math.isnan(share):
+        return Findings(tuple(reasons), numbers, {})
+    numbers["finite_under_prior"] = share
+    if share < 1:
+        reasons.append(
+            Reason(
+                "prior not finite",
+                f"The network is finite at {share:.1%} of the inputs drawn from the prior; whether the "
+                "others would reach Y* is not known.",
+                "Mend the network there, or set the bounds of the prior so that they are left out.",
+                Verdict.NUMERICAL_FAILURE if share < FINITE_PRIOR_LEAST else Verdict.UNKNOWN,
+            )
+        )
+    return Findings(tuple(reasons), numbers, {})
+
+
+def _finite_under_prior(e: Evidence) -> float:
+    shares = []
+    noted = e.notes.get("finite_under_prior")
+    if isinstance(noted, int | float):
+        shares.append(float(noted))
+    if e.prior_y is not None and e.prior_y.size:
+        shares.append(float(np.isfinite(rows_of(e.prior_y)).all(axis=2).mean()))
+    return min(shares, default=math.nan)
+
+
+def check_saturation(e: Evidence) -> Findings:
+    """Trajectories of NUTS that were cut off at 2^max_tree_depth - 1 steps before they turned."""
+    share = _saturated(e)
+    if math.isnan(share):
+        return NOTHING
+    numbers = {"tree_depth_saturated": share}
+    if share <= SATURATED_NAMED:
+        return Findings((), numbers, {})
+    many = share > SATURATED_MOST
+    reason = Reason(
+        "tree depth",
+        f"{share:.0%} of the trajectories were cut off by max_tree_depth before they turned"
+        + (": slow directions may not have been explored, and R-hat may not see it." if many else "."),
+        "Widen the tolerance, set dense_mass=True, scale the inputs alike, or raise max_tree_depth.",
+        Verdict.UNKNOWN if many else Verdict.OK,
+    )
+    return Findings((reason,), numbers, {})
+
+
+def _saturated(e: Evidence) -> float:
+    for name in ("reached_max_tree_depth", "reached_max_treedepth"):
+        if name in e.stats and e.stats[name].size:
+            return float(e.stats[name].mean())
+    steps, depth, thin = e.stats.get("n_steps"), e.notes.get("max_tree_depth"), e.notes.get("thin", 1)
+    if steps is None or not steps.size or e.notes.get("algorithm") != "NUTS":
+        return math.nan
+    if not isinstance(depth, int) or not isinstance(thin, int):
+        return math.nan
+    # with thinning, n_steps is the sum over the transitions of a draw
+    return float((steps >= thin * (2**depth - 1)).mean())
+
+
+def check_energy(e: Evidence) -> Findings:
+    """E-BFMI: whether resampling the momentum changes the energy enough to reach the tails."""
+    energy = e.stats.get("energy")
+    if energy is None or energy.shape[1] < 2 or not np.isfinite(energy).all():
+        return NOTHING
+    fractions = energy_fraction(energy)
+    known = np.isfinite(fractions)
+    if not known.any():
+        return NOTHING
+    chain = int(np.argmin(np.where(known, fractions, np.inf)))
+    least = float(fractions[chain])
+    numbers, where = {"bfmi_min": least}, {"bfmi_min": f"chain {chain}"}
+    if least >= BFMI_LEAST:
+        return Findings((), numbers, where)
+    reason = Reason(
+        "energy",
+        f"E-BFMI is {least:.2f} in chain {chain}, below {BFMI_LEAST}: the sampler hardly reaches the tails "
+        "of the posterior.",
+        "Lengthen the warm-up; use priors with lighter tails, or logarithms of inputs that span magnitudes.",
+        Verdict.NOT_CONVERGED,
+    )
+    return Findings((reason,), numbers, where)
+
+
+def check_precision(e: Evidence) -> Findings:
+    """Rounding of a single-precision network, 6e-8 |y|, against the tolerance |y - Y*| / |r|."""
+    norm = e.stats.get("residual_norm")
+    if e.facts.get("network_dtype") != "float32" or norm is None or e.y is None or e.y_star is None:
+        return NOTHING
+    if e.y.shape[2:] != e.y_star.shape:
+        return NOTHING
+    with np.errstate(all="ignore"):
+        away = rows_of(np.where(np.isnan(e.y_star), 0.0, e.y - e.y_star))
+        tolerance = np.nanmedian(np.linalg.norm(away, axis=2) / norm) if norm.size else np.nan
+        size = np.nanmax(np.abs(e.y_star), initial=0.0)
+        rounding = float(FLOAT32_ROUNDING * size / tolerance)
+    if not math.isfinite(rounding):
+        return NOTHING
+    numbers = {"rounding": rounding}
+    if rounding <= ROUNDING_MOST:
+        return Findings((), numbers, {})
+    reason = Reason(
+        "single precision",
+        f"The network computes in single precision; its rounding alone is about {rounding:.2g} tolerances.",
+        "Give the network float64 weights, or widen the tolerance.",
+        Verdict.UNKNOWN,
+    )
+    return Findings((reason,), numbers, {})
+
+
+def check_run(e: Evidence) -> Findings:
+    """What the provenance says of the run: interrupted, approximate, or missing."""
+    reasons = []
+    if not e.facts:
+        reasons.append(
+            Reason(
+                "no provenance",
+                "The result does not say how it was made, so its sampler cannot be judged.",
+                "Make it with probinv.invert to have everything checked.",
+                Verdict.UNKNOWN,
+            )
+        )
+    elif e.facts.get("exact") is not True:
+        reasons.append(
+            Reason(
+                "approximate",
+                "The method does not claim that its draws converge to the posterior.",
+                "Compare with NUTS on the same posterior.",
+                Verdict.UNKNOWN,
+            )
+        )
+    if e.facts.get("interrupted") is True:
+        reasons.append(
+            Reason(
+                "interrupted",
+                f"The run was interrupted; {e.draws} draws of each chain are there.",
+                "Continue it with invert(..., resume=tree).",
+                Verdict.OK,
+            )
+        )
+    return Findings(tuple(reasons), {}, {})
