@@ -49,8 +49,8 @@ from .prior import Uniform as Uniform
 from .results import Verdict as Verdict
 from .results import diagnose as diagnose
 from .results import load as load
-from .results import save as save
 from .results import provenance as provenance
+from .results import save as save
 from .results import summary as summary
 from .results.plots import plot_all as plot_all
 from .results.plots import plot_convergence as plot_convergence

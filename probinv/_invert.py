@@ -10,12 +10,10 @@ import re
 import sys
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array
 
 from probinv._checks import as_count, double_precision
 from probinv._errors import InputError, ResourceError
@@ -29,6 +27,7 @@ from probinv.results.diagnose import diagnose
 from probinv.results.tree import build_tree, provenance, with_provenance
 
 PRIOR_DRAWS = 1000
+PRIOR_NUMBERS = 50_000_000
 VERSIONED = ("probinv", "jax", "numpyro", "equinox", "arviz", "numpy")
 
 
@@ -131,7 +130,7 @@ def query(
 def require_memory(posterior: Posterior, method: AbstractMethod) -> int:
     """Bytes that the run will hold at its peak; a ResourceError that names them if they are not there."""
     width = math.prod(posterior.prior.shape) + math.prod(posterior.output_shape) + 2 * posterior.size
-    need = method.memory(posterior.size) + 8 * width * (2 * method.points + PRIOR_DRAWS)
+    need = method.memory(posterior.size) + 8 * width * (2 * method.points + _prior_draws(posterior))
     have = _memory_available()
     if have is not None and need > have:
         raise ResourceError(
@@ -140,6 +139,11 @@ def require_memory(posterior: Posterior, method: AbstractMethod) -> int:
             "take fewer draws or chains, or keep every k-th with thin=k",
         )
     return need
+
+
+def _prior_draws(posterior: Posterior) -> int:
+    """1000, or fewer where that many would be more than 50 million numbers (400 MB); at least 100."""
+    return int(np.clip(PRIOR_NUMBERS // math.prod(posterior.prior.shape), 100, PRIOR_DRAWS))
 
 
 def _memory_available() -> int | None:
@@ -176,7 +180,11 @@ def _as_key(seed: Any) -> PRNGKey:
         raise InputError(
             "seed is an array but not one typed key", f"dtype {seed.dtype}", "use jax.random.key(0) or seed=0"
         )
-    return jax.random.key(as_count("seed", seed, least=0))
+    number = as_count("seed", seed, least=0)
+    if number >= 2**63:
+        raise InputError("seed is too large", f"got {number}", "give a whole number below 2^63")
+    with double_precision():  # outside of it JAX would drop all but 32 bits
+        return jax.random.key(number)
 
 
 def _seed_text(seed: Any) -> str:
@@ -229,7 +237,7 @@ def _optima_groups(posterior: Posterior, result: Optima) -> dict[str, dict[str, 
 
 
 def _prior_groups(posterior: Posterior, key: PRNGKey) -> dict[str, dict[str, np.ndarray]]:
-    values = evaluate(posterior, sample_prior(posterior, key, PRIOR_DRAWS))
+    values = evaluate(posterior, sample_prior(posterior, key, _prior_draws(posterior)))
     return {
         "prior": _split(posterior, values.x[None], 2),
         "prior_predictive": {
@@ -286,11 +294,12 @@ def _state_of(
                 f"{before} against {now}",
                 "use the same posterior, settings and seed (draws may differ), or start anew",
             )
-    if (before := tree["unconstrained_posterior"].sizes["draw"]) > (now := getattr(method, "draws", 0)):
+    there = int(tree["unconstrained_posterior"].sizes["draw"])
+    if there > (asked := getattr(method, "draws", 0)):
         raise InputError(
-            f"resume holds {before} draws already",
-            f"draws={now} asks for fewer",
-            f"take draws above {before}",
+            f"resume holds {there} draws already",
+            f"draws={asked} asks for fewer",
+            f"take draws above {there}",
         )
     return {str(name): value.values for name, value in tree["sampler_state"].data_vars.items()}
 

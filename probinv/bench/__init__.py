@@ -15,8 +15,16 @@ def _foundation() -> Result:
     return bench_foundation()
 
 
+def _calibration() -> Result:
+    """Simulation-based calibration of NUTS, as it is and with four errors planted."""
+    from probinv.bench.calibration import bench_calibration
+
+    return bench_calibration()
+
+
 BENCHES: dict[str, Callable[[], Result]] = {
     "foundation": _foundation,
+    "calibration": _calibration,
 }
 
 __all__ = ["BENCHES", "Result"]

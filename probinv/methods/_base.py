@@ -72,7 +72,7 @@ class AbstractMethod(eqx.Module):
     converge to the posterior), and defines `steps`, `memory` and `run`.
     """
 
-    view: eqx.AbstractClassVar[type]
+    view: eqx.AbstractClassVar[Any]
     exact: eqx.AbstractClassVar[bool]
 
     @property

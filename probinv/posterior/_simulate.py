@@ -31,8 +31,9 @@ def _evaluate(posterior: Posterior, z: Float[Array | np.ndarray, "b n"]) -> tupl
         x = posterior.prior.transform(z)
         y = posterior.forward(x)
         likelihood = posterior.likelihood
-        whitened = isinstance(likelihood, AbstractResidualLikelihood)
-        norm = jnp.linalg.norm(likelihood.residual(y)) if whitened else jnp.asarray(jnp.nan)
+        norm = jnp.asarray(jnp.nan)
+        if isinstance(likelihood, AbstractResidualLikelihood):
+            norm = jnp.linalg.norm(likelihood.residual(y))
         return x, y, posterior.log_prior(z), likelihood.log_prob(y), likelihood.reached(y), norm
 
     return jax.vmap(one)(jnp.asarray(z))

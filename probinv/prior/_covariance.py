@@ -53,7 +53,7 @@ def ledoit_wolf(standardised: Float[np.ndarray, "rows n"]) -> float:
 
 
 def mean_and_factor(
-    rows: Float[np.ndarray, "rows n"], shrinkage: Any
+    rows: Float[np.ndarray, "rows n"], shrinkage: float | None
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n"]]:
     """Mean m and lower triangular L of D ((1 - rho) R + rho I) D = L L^T.
 
@@ -92,7 +92,7 @@ def mean_and_factor(
     return mean, scale[:, None] * np.linalg.cholesky(correlation)
 
 
-def _fraction(shrinkage: Any) -> float:
+def _fraction(shrinkage: float) -> float:
     value = float(as_array("shrinkage", shrinkage, shape=()))
     if not 0 <= value <= 1:
         raise InputError(

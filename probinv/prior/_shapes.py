@@ -8,8 +8,11 @@ import numpy as np
 from probinv._checks import as_array, as_count
 from probinv._errors import InputError
 
+type Shape = Any
+"""A whole number, a list or tuple of them, or None; `as_shape` checks it."""
 
-def as_shape(shape: Any) -> tuple[int, ...]:
+
+def as_shape(shape: Shape) -> tuple[int, ...]:
     """A whole number, or a list or tuple of them, as a shape; none of them zero.
 
     Raises:
@@ -19,7 +22,7 @@ def as_shape(shape: Any) -> tuple[int, ...]:
     return tuple(as_count("shape", entry) for entry in entries)
 
 
-def broadcast(values: Mapping[str, Any], shape: Any) -> list[np.ndarray]:
+def broadcast(values: Mapping[str, Any], shape: Shape) -> list[np.ndarray]:
     """The named values as float64 arrays of one shape: the given one, or the one they broadcast to.
 
     Raises:

@@ -1,6 +1,6 @@
 """A prior learned from a data set, by one word."""
 
-from typing import Any
+from typing import Any, Literal
 
 from probinv._errors import InputError
 from probinv.prior.gaussian_fit import fit_gaussian
@@ -10,9 +10,9 @@ from probinv.prior.multivariate_normal import MultivariateNormal
 
 def Empirical(
     data: Any,
-    kind: str = "gaussian",
+    kind: Literal["gaussian", "kde"] = "gaussian",
     *,
-    shrinkage: Any = None,
+    shrinkage: float | None = None,
     bandwidth: Any = None,
 ) -> MultivariateNormal | KernelDensity:
     """p(x) = N(x; m, Sigma) of the data ("gaussian"), or the mean of one kernel at every example ("kde").

@@ -6,7 +6,7 @@ from probinv.prior._covariance import as_rows, mean_and_factor
 from probinv.prior.multivariate_normal import MultivariateNormal
 
 
-def fit_gaussian(data: Any, shrinkage: Any = None) -> MultivariateNormal:
+def fit_gaussian(data: Any, shrinkage: float | None = None) -> MultivariateNormal:
     """N(x; m, Sigma) with m the mean of the rows and Sigma = D ((1 - rho) R + rho I) D.
 
     D holds the standard deviations of the columns and R their correlations. Shrinking the correlations

@@ -41,7 +41,7 @@ class KernelDensity(AbstractArrayPrior):
     centres: Float[Array | np.ndarray, "rows n"]
     bandwidth: Float[Array | np.ndarray, ""]
 
-    def __init__(self, data: Any, bandwidth: Any = None, shrinkage: Any = 0.0) -> None:
+    def __init__(self, data: Any, bandwidth: Any = None, shrinkage: float | None = 0.0) -> None:
         rows = as_rows(data)
         flat = rows.reshape(len(rows), -1)
         count, size = flat.shape

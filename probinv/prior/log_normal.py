@@ -13,7 +13,7 @@ from probinv.prior._base import AbstractStandardPrior, log_standard_normal
 from probinv.prior._condition import condition
 from probinv.prior._edges import inside_only
 from probinv.prior._leaf import leaf
-from probinv.prior._shapes import broadcast
+from probinv.prior._shapes import Shape, broadcast
 
 
 @final
@@ -34,7 +34,7 @@ class LogNormal(AbstractStandardPrior):
     loc: Float[Array | np.ndarray, "*x"]
     scale: Float[Array | np.ndarray, "*x"]
 
-    def __init__(self, loc: Any = 0.0, scale: Any = 1.0, shape: Any = None) -> None:
+    def __init__(self, loc: Any = 0.0, scale: Any = 1.0, shape: Shape = None) -> None:
         self.loc, self.scale = broadcast({"loc": loc, "scale": as_positive("scale", scale)}, shape)
 
     @property

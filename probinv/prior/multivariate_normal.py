@@ -13,7 +13,7 @@ from probinv._typing import Scalar, X, Z
 from probinv.prior._base import AbstractStandardPrior, log_standard_normal
 from probinv.prior._condition import condition
 from probinv.prior._leaf import leaf
-from probinv.prior._shapes import as_shape
+from probinv.prior._shapes import Shape, as_shape
 
 
 @final
@@ -34,7 +34,9 @@ class MultivariateNormal(AbstractStandardPrior):
     loc: Float[Array | np.ndarray, "*x"]
     cholesky: Float[Array | np.ndarray, "n n"]
 
-    def __init__(self, loc: Any, covariance: Any = None, shape: Any = None, *, cholesky: Any = None) -> None:
+    def __init__(
+        self, loc: Any, covariance: Any = None, shape: Shape = None, *, cholesky: Any = None
+    ) -> None:
         if (covariance is None) == (cholesky is None):
             raise InputError(
                 "covariance and cholesky cannot both be given or both be missing",
@@ -115,7 +117,7 @@ def _check_factor(cholesky: Any) -> np.ndarray:
     return matrix
 
 
-def _location(loc: Any, size: int, shape: Any) -> np.ndarray:
+def _location(loc: Any, size: int, shape: Shape) -> np.ndarray:
     array = as_array("loc", loc)
     if shape is None:
         shape = array.shape if array.ndim else (size,)

@@ -11,7 +11,7 @@ from probinv._typing import Scalar, X, Z
 from probinv.prior._base import AbstractStandardPrior, log_standard_normal
 from probinv.prior._condition import condition
 from probinv.prior._leaf import leaf
-from probinv.prior._shapes import broadcast
+from probinv.prior._shapes import Shape, broadcast
 
 
 @final
@@ -30,7 +30,7 @@ class Normal(AbstractStandardPrior):
     loc: Float[Array | np.ndarray, "*x"]
     scale: Float[Array | np.ndarray, "*x"]
 
-    def __init__(self, loc: Any = 0.0, scale: Any = 1.0, shape: Any = None) -> None:
+    def __init__(self, loc: Any = 0.0, scale: Any = 1.0, shape: Shape = None) -> None:
         self.loc, self.scale = broadcast({"loc": loc, "scale": as_positive("scale", scale)}, shape)
 
     @property

@@ -13,7 +13,7 @@ from probinv.prior._base import AbstractStandardPrior
 from probinv.prior._condition import condition
 from probinv.prior._edges import inside_only, inward
 from probinv.prior._leaf import leaf
-from probinv.prior._shapes import broadcast
+from probinv.prior._shapes import Shape, broadcast
 
 
 @final
@@ -35,7 +35,7 @@ class Uniform(AbstractStandardPrior):
     low: Float[Array | np.ndarray, "*x"]
     high: Float[Array | np.ndarray, "*x"]
 
-    def __init__(self, low: Any, high: Any, shape: Any = None) -> None:
+    def __init__(self, low: Any, high: Any, shape: Shape = None) -> None:
         self.low, self.high = broadcast({"low": low, "high": high}, shape)
         if not (self.low < self.high).all():
             index = tuple(int(i) for i in np.argwhere(~(self.low < self.high))[0])
@@ -65,7 +65,7 @@ class Uniform(AbstractStandardPrior):
     def transform(self, z: Z) -> X:
         low, high = self._box()
         z = z.reshape(self.shape)
-        lower = z < 0  # not abs(z): its derivative at 0 is 0, and dx/dz there is not
+        lower = z < 0  # not abs(z), whose derivative at 0 is a convention: dx/dz there is phi(0)
         part = (high - low) * ndtr(jnp.where(lower, z, -z))
         x = jnp.where(lower, low + part, high - part)
         return jnp.clip(x, low, high) if x.dtype == jnp.float64 else jnp.clip(x, *inward(low, high, x.dtype))

@@ -43,7 +43,7 @@ class _Potential(eqx.Module):
 # The iteration count and the adaptation window are the same in every chain. Left without a batch axis,
 # the kernel's conditionals stay conditionals: the mass matrix is factorised at the end of a window only,
 # not in every step.
-_AXES = HMCState(
+AXES = HMCState(
     i=None,
     z=0,
     z_grad=0,
@@ -78,7 +78,7 @@ def _kernel(settings: Settings, view: Any, z: Z | ParamInfo, key: Array) -> tupl
 @eqx.filter_jit
 def initialise(settings: Settings, view: Any, z: Float[Array, "chains n"], keys: Array) -> HMCState:
     """The state of every chain at its starting point."""
-    return jax.vmap(lambda z, key: _kernel(settings, view, z, key)[0], out_axes=_AXES)(z, keys)
+    return jax.vmap(lambda z, key: _kernel(settings, view, z, key)[0], out_axes=AXES)(z, keys)
 
 
 @eqx.filter_jit
@@ -115,7 +115,7 @@ def advance(
             moved = sample(state._replace(rng_key=key, trajectory_length=shorter), (view,))
             return moved._replace(trajectory_length=length)
 
-        return jax.vmap(one, in_axes=(_AXES, 0), out_axes=_AXES)(state, keys)
+        return jax.vmap(one, in_axes=(AXES, 0), out_axes=AXES)(state, keys)
 
     def draw(row: Array, carry: tuple[HMCState, dict[str, Array]]) -> tuple[HMCState, dict[str, Array]]:
         state, out = carry

@@ -135,8 +135,8 @@ def _climb(view: Density, z: Z, limits: tuple[int, float]) -> tuple[Array, ...]:
     def loss(z: Z, view: Any) -> Array:
         return -view.log_density(z)
 
-    solver = optx.LBFGS(rtol=tolerance, atol=tolerance)
-    solution = optx.minimise(loss, solver, z, args=view, max_steps=iterations, throw=False)
+    solver: Any = optx.LBFGS(rtol=tolerance, atol=tolerance)
+    solution: Any = optx.minimise(loss, solver, z, args=view, max_steps=iterations, throw=False)
     value, gradient = jax.value_and_grad(view.log_density)(solution.value)
     return solution.value, value, jnp.linalg.norm(gradient), solution.stats["num_steps"]
 
