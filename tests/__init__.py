@@ -1,0 +1,1 @@
+"""The tests of probinv, one folder for each room."""
