@@ -21,6 +21,15 @@ def double_precision() -> Iterator[None]:
         yield
 
 
+def fresh(tree: Any) -> Any:
+    """The same pytree with every NumPy array copied.
+
+    JAX 0.12 remembers the float32 value of a NumPy array that became a constant of a trace outside of
+    `double_precision`, and returns it for that array object inside; a copy is not affected.
+    """
+    return jax.tree.map(lambda leaf: np.array(leaf) if isinstance(leaf, np.ndarray) else leaf, tree)
+
+
 def as_array(
     name: str,
     value: Any,

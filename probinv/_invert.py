@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from probinv._checks import as_count, double_precision
+from probinv._checks import as_count, double_precision, fresh
 from probinv._errors import InputError, ResourceError
 from probinv._typing import PRNGKey
 from probinv.forward import fingerprint, output_struct
@@ -67,6 +67,7 @@ def invert(
     method = NUTS() if method is None else method
     _check(posterior, method)
     key_run, key_prior = jax.random.split(_as_key(seed))
+    posterior = fresh(posterior)
     with double_precision():
         view = method.view.of(posterior)
         require_memory(posterior, method)

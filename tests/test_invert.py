@@ -408,3 +408,14 @@ def test_the_verdict_is_printed_and_the_bar_shown(capsys: pytest.CaptureFixture[
     hidden = capsys.readouterr()
     assert hidden.out == ""
     assert hidden.err == ""
+
+
+def test_a_likelihood_used_in_single_precision_before_is_not_rounded():
+    """JAX 0.12 keeps the float32 value of a NumPy constant; a run inside double precision must not get it."""
+    wish = probinv.Gaussian([0.3], 0.1)
+    kept = jax.jit(lambda y: wish.log_prob(y))  # the value is remembered as long as the function lives
+    kept(jnp.ones(1))
+    posterior = probinv.Posterior(probinv.Normal(0.0, 1.0, shape=(1,)), jnp.tanh, wish)
+    tree = probinv.invert(posterior, probinv.NUTS(draws=20, warmup=20), progress=False, verdict=False)
+    residual = (tree["posterior_predictive"]["y"].values[..., 0] - 0.3) / 0.1
+    assert np.allclose(np.abs(residual), tree["sample_stats"]["residual_norm"].values, rtol=1e-12)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from probinv._checks import fresh
 from probinv._typing import PRNGKey
 from probinv.likelihood._base import AbstractResidualLikelihood, YStar
 from probinv.posterior._posterior import Posterior
@@ -45,7 +46,7 @@ def evaluate(posterior: Posterior, z: Float[np.ndarray, "b n"]) -> Evaluation:
     Works through the rows in batches of one fixed size, so that memory is bounded and one compiled
     program serves posterior draws and prior draws alike. Call inside `double_precision`.
     """
-    rows = len(z)
+    posterior, rows = fresh(posterior), len(z)
     width = posterior.size + int(np.prod(posterior.prior.shape)) + int(np.prod(posterior.output_shape))
     batch = int(np.clip(20_000_000 // width, 1, 500))
     parts = []
@@ -64,7 +65,7 @@ def _sample_prior(posterior: Posterior, keys: Array) -> Float[Array, "b n"]:
 
 def sample_prior(posterior: Posterior, key: PRNGKey, draws: int) -> Float[np.ndarray, "draws n"]:
     """z ~ p(z): `draws` rows. Call inside `double_precision`."""
-    return np.asarray(_sample_prior(posterior, jax.random.split(key, draws)))
+    return np.asarray(_sample_prior(fresh(posterior), jax.random.split(key, draws)))
 
 
 @eqx.filter_jit
@@ -87,4 +88,4 @@ def simulate(posterior: Posterior, key: PRNGKey, draws: int) -> tuple[Array, Arr
     Raises:
         ViewError: the wish is not a generative model (an Interval, for example).
     """
-    return _simulate(posterior, jax.random.split(key, draws))
+    return _simulate(fresh(posterior), jax.random.split(key, draws))

@@ -307,7 +307,8 @@ def test_a_variable_that_was_removed_or_renamed(saved: Path) -> None:
         load(saved, checksum=False)
     saved.write_bytes(whole)
     with h5py.File(saved, "r+") as file:
-        file.move("sample_stats/diverging", "sample_stats/renamed")
+        # in the same alphabetical place, so that the order of what is hashed stays
+        file.move("sample_stats/diverging", "sample_stats/diverginz")
     with refused("does not have the checksum"):
         load(saved, checksum=False)
 
