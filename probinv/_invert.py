@@ -28,6 +28,8 @@ from probinv.results.tree import build_tree, provenance, with_provenance
 
 PRIOR_DRAWS = 1000
 PRIOR_NUMBERS = 50_000_000
+STATISTICS = 60
+"""Numbers held for each draw besides x, y and z: sample_stats, and the work arrays of the diagnosis."""
 VERSIONED = ("probinv", "jax", "numpyro", "equinox", "arviz", "numpy")
 
 
@@ -131,7 +133,8 @@ def query(
 def require_memory(posterior: Posterior, method: AbstractMethod) -> int:
     """Bytes that the run will hold at its peak; a ResourceError that names them if they are not there."""
     width = math.prod(posterior.prior.shape) + math.prod(posterior.output_shape) + 2 * posterior.size
-    need = method.memory(posterior.size) + 8 * width * (2 * method.points + _prior_draws(posterior))
+    result = method.points * (2 * width + STATISTICS) + _prior_draws(posterior) * width
+    need = method.memory(posterior.size) + 8 * result
     have = _memory_available()
     if have is not None and need > have:
         raise ResourceError(

@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
     clock.say("Second opinions of the draws.")
     _compare(args, trees, lesson)
+    clock.say("The pictures and the reports.")
     for which, tree in trees.items():
         _write(tree, args, which, clock)
     clock.say(f"Done. Look into {args.folder.resolve()}: comparison.png first, then the .html pages.")

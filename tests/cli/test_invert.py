@@ -85,6 +85,7 @@ def test_a_result_is_replaced_only_by_force(done: Done, capsys: pytest.CaptureFi
     assert draws(path).shape == (2, 6, 3)
 
 
+@pytest.mark.slow
 def test_a_longer_run_continues(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
     spec, path = done.folder / "spec.toml", done.folder / "short.nc"
     assert call("invert", spec, "-o", path, "--draws", 8, "--quiet") == 0
@@ -109,6 +110,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, phase: str, calls: int) -> None:
     monkeypatch.setattr(_invert._Bar, "update", update)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_a_valid_prefix_that_can_be_continued(
     done: Done, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

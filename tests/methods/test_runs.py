@@ -13,6 +13,7 @@ import pytest
 from probinv import InputError, NumericalError
 from probinv.likelihood import Gaussian
 from probinv.methods import HMC, METHODS, NUTS, AbstractMethod, Draws
+from probinv.methods.kernels.hamiltonian import advance, initialise
 from probinv.methods.mcmc import _run
 from probinv.posterior import Density, Posterior
 from probinv.prior import Normal
@@ -105,6 +106,17 @@ def test_the_draws_do_not_depend_on_the_cuts(
     assert len(calls) >= (WARMUP + DRAWS) / max(cuts)
 
 
+def test_no_step_of_any_chain_shares_its_key() -> None:
+    """The kernel leaves in its state a key split from that of the step; 3 chains and 60 steps."""
+    view, settings, rows = Density(POSTERIOR), SHORT._settings, _run.rows_of_block(SHORT._plan, 5)
+    keys = jax.random.split(jax.random.key(1), CHAINS)
+    state, seen = initialise(settings, view, jnp.zeros((CHAINS, 5)), keys), []
+    for count in (1,) * 30 + (7, 3):
+        state, _ = advance(settings, view, keys, state, jnp.asarray(count), jnp.asarray(1), rows)
+        seen += [tuple(key) for key in np.asarray(jax.random.key_data(state.rng_key))]
+    assert len(set(seen)) == len(seen) == 32 * CHAINS
+
+
 @pytest.mark.slow
 def test_the_draws_do_not_depend_on_the_buffer(whole: Draws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_run, "ROWS_MOST", 7)
@@ -130,15 +142,17 @@ def test_an_interrupt_leaves_a_prefix_that_can_be_continued(
 def test_an_interrupt_inside_a_block_loses_that_block_only(
     whole: Draws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signal arrives anywhere: here after the device has moved on and before the draws are fetched."""
+    """A signal arrives anywhere: here when the device has moved on and the draws are being fetched."""
     calls, advance = [], _run.advance
 
-    def interrupted(*args: Any) -> Any:
-        result = advance(*args)
-        calls.append(int(args[4]))
-        if sum(calls) >= WARMUP + 25:
+    class Signal:
+        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
             raise KeyboardInterrupt
-        return result
+
+    def interrupted(*args: Any) -> Any:
+        state, out = advance(*args)
+        calls.append(int(args[4]))
+        return state, out if sum(calls) < WARMUP + 25 else dict.fromkeys(out, Signal())
 
     monkeypatch.setattr(_run._Loop, "_count", lambda loop, left, thin: min(left, 10))
     monkeypatch.setattr(_run, "advance", interrupted)

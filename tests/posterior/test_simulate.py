@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from probinv.likelihood import Gaussian, Label
+from probinv.likelihood import AbstractResidualLikelihood, Gaussian, Label
 from probinv.posterior import Posterior, evaluate, sample_prior, simulate
 from probinv.prior import Normal
-from tests.posterior.zoo import arrays, posterior, tanh_network
+from tests.posterior.zoo import WITH_RESIDUAL, arrays, posterior, tanh_network
 
 pytestmark = pytest.mark.usefixtures("x64")
 MATRIX = arrays((2, 3))[0]
@@ -21,7 +21,9 @@ def by_hand(case: Posterior, z: jax.Array) -> tuple[jax.Array, ...]:
     x = case.prior.transform(z)
     y = case.forward(x)
     wish = case.likelihood
-    return x, y, case.prior.log_latent(z), wish.log_prob(y), wish.reached(y)
+    residual = wish.residual(y) if isinstance(wish, AbstractResidualLikelihood) else jnp.nan
+    norm = jnp.sqrt(jnp.sum(jnp.asarray(residual) ** 2))
+    return x, y, case.prior.log_latent(z), wish.log_prob(y), wish.reached(y), norm
 
 
 @pytest.mark.parametrize("name", ["linear", "image", "label", "scalar"])
@@ -31,10 +33,11 @@ def test_evaluate_is_the_parts_row_by_row(name: str, key: jax.Array) -> None:
     found = evaluate(case, z)
     for k, row in enumerate(jnp.asarray(z)):
         for column, wanted in zip(found, by_hand(case, row), strict=True):
-            assert np.allclose(column[k], wanted, rtol=1e-10)
+            assert np.allclose(column[k], wanted, rtol=1e-10, equal_nan=True)
     assert found.x.shape == (6, *case.prior.shape)
     assert found.y.shape == (6, *case.output_shape)
     assert found.reached.dtype == bool
+    assert np.isfinite(found.residual_norm).all() == (name in WITH_RESIDUAL)
 
 
 @pytest.mark.parametrize("rows", [1, 499, 500, 501, 1203])
