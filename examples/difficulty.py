@@ -6,6 +6,7 @@ scores 7 are drawn from a box, and the picture shows how far each input may vary
     python examples/difficulty.py [--quick] [--folder FOLDER]
 """
 
+import jax
 import numpy as np
 from _common import Figure, plt, run, settings
 
@@ -24,7 +25,7 @@ def main(quick: bool) -> dict[str, Figure]:
     draws = tree.posterior["x"].values.reshape(-1, 10)
     patterns = np.unique(draws, axis=0)
     patterns = patterns[np.random.default_rng(0).choice(len(patterns), PATTERNS, replace=False)]
-    scores = np.array([float(network(pattern)[0]) for pattern in patterns])
+    scores = np.asarray(jax.vmap(network)(patterns))[:, 0]
     print(f"{PATTERNS} distinct patterns, scored {scores.mean():.2f} +- {scores.std():.2f}")
     print(f"one of 7 is rare: {(y > 6.9).mean() - (y > 7.1).mean():.1%} of random patterns lie within 0.1")
     return {"difficulty": picture(patterns, tree.prior["x"].values[0])}

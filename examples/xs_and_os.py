@@ -2,8 +2,8 @@
 
 The weights are not square, so no layer can be inverted; the posterior does not need it. The wish is on the
 sigmoid outputs and worth 100 observations: each output within about 0.01. The opposite wish runs the same
-compiled program. Single draws look like noise to a person: the network asks for a faint tendency only,
-which the mean of the draws shows.
+compiled program. The prior is faint gray noise, and a single draw looks like that to a person: a slight
+tendency is enough for the network, and the mean of the draws shows which.
 
     python examples/xs_and_os.py [--quick] [--folder FOLDER]
 """
@@ -16,7 +16,7 @@ from _common import Figure, plt, run, settings
 import probinv
 from probinv.bench.problems import train_network, xs_and_os
 
-GRAY, SPREAD = 0.2, 0.3
+GRAY, SPREAD = 0.1, 0.1
 
 
 def main(quick: bool) -> dict[str, Figure]:
@@ -50,10 +50,10 @@ def picture(found: dict[str, xr.DataTree]) -> Figure:
         draws = tree.posterior["x"].values.reshape(-1, 32, 32)
         outputs = tree.posterior_predictive["y"].values.reshape(-1, 2)
         for axis, k in zip(line, np.linspace(0, len(draws) - 1, 5).astype(int), strict=False):
-            axis.imshow(draws[k], cmap="gray_r", vmin=-0.2, vmax=1.2)
+            axis.imshow(draws[k], cmap="gray_r", vmin=-0.2, vmax=0.4)
             axis.set_title(f"({outputs[k, 0]:.3f}, {outputs[k, 1]:.3f})", fontsize=9)
         tendency = (draws.mean(axis=0) - GRAY) / SPREAD
-        image = line[5].imshow(tendency, cmap="RdBu_r", vmin=-0.4, vmax=0.4)
+        image = line[5].imshow(tendency, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
         line[5].set_title("mean, minus the prior's", fontsize=9)
         figure.colorbar(image, ax=line[5], label="prior standard deviations")
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
