@@ -259,8 +259,11 @@ def _data_groups(posterior: Posterior) -> dict[str, dict[str, np.ndarray]]:
         for side, array in (("lower", low), ("upper", high))
         for name, value in _split(posterior, np.asarray(array), 0).items()
     }
+    likelihood = posterior.likelihood
+    if isinstance(likelihood, Gaussian):
+        bounds["y_tolerance"] = np.asarray(likelihood.tolerance)
     return {
-        "observed_data": {"y_star": posterior.likelihood.target_for(posterior.output_shape)},
+        "observed_data": {"y_star": likelihood.target_for(posterior.output_shape)},
         "constant_data": bounds,
     }
 
@@ -269,8 +272,9 @@ def _split(posterior: Posterior, x: np.ndarray, lead: int) -> dict[str, np.ndarr
     """The named inputs of an array of x with `lead` leading axes."""
     flat = jnp.asarray(x.reshape(-1, *posterior.prior.shape))
     parts = jax.vmap(posterior.prior.split)(flat)
+    names = posterior.prior.split(flat[0])  # in the order that the user gave: vmap sorts them
     return {
-        name: np.asarray(part).reshape((*x.shape[:lead], *part.shape[1:])) for name, part in parts.items()
+        name: np.asarray(parts[name]).reshape((*x.shape[:lead], *parts[name].shape[1:])) for name in names
     }
 
 

@@ -83,6 +83,11 @@ class Gaussian(AbstractResidualLikelihood):
         check_shape("y_star", as_target("y_star", y_star).shape, np.shape(residuals)[1:])
         return cls(y_star, covariance=noise) if full else cls(y_star, noise)
 
+    @property
+    def tolerance(self) -> Numbers:
+        """Standard deviation of every output, of the shape and in the units of y."""
+        return self.noise.deviation(self.y_star.shape)
+
     def check(self, shape: tuple[int, ...]) -> None:
         check_shape("y_star", self.y_star.shape, shape)
 

@@ -30,6 +30,10 @@ class AbstractNoise(eqx.Module):
         """One draw for all outputs, of shape y."""
 
     @abstractmethod
+    def deviation(self, shape: tuple[int, ...]) -> Float[Array | np.ndarray, "*y"]:
+        """Standard deviation of every output, of shape y."""
+
+    @abstractmethod
     def describe(self) -> str:
         """The noise in words."""
 
@@ -46,6 +50,9 @@ class IndependentNoise(AbstractNoise):
 
     def draw(self, key: PRNGKey, shape: tuple[int, ...]) -> Y:
         return jnp.asarray(self.scale) * jax.random.normal(key, shape)
+
+    def deviation(self, shape: tuple[int, ...]) -> Float[Array | np.ndarray, "*y"]:
+        return self.scale
 
     def describe(self) -> str:
         return f"within {common(self.scale)} (Gaussian standard deviation)"
@@ -73,6 +80,9 @@ class CorrelatedNoise(AbstractNoise):
     def draw(self, key: PRNGKey, shape: tuple[int, ...]) -> Y:
         factor = jnp.linalg.cholesky(jnp.asarray(self.covariance))
         return (factor @ jax.random.normal(key, factor.shape[:1])).reshape(shape)
+
+    def deviation(self, shape: tuple[int, ...]) -> Float[Array | np.ndarray, "*y"]:
+        return jnp.sqrt(jnp.diagonal(jnp.asarray(self.covariance))).reshape(shape)
 
     def describe(self) -> str:
         scale = np.sqrt(np.diag(np.asarray(self.covariance)))
