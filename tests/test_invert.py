@@ -290,22 +290,27 @@ def test_a_run_that_cannot_fit_is_refused_with_the_number(monkeypatch: pytest.Mo
     monkeypatch.setattr(_invert, "_memory_available", lambda: need - 1)
     with pytest.raises(ResourceError, match="GB of memory"):
         invert()
-    monkeypatch.setattr(_invert, "_memory_available", lambda: 2_000_000_000)
     many = NUTS(draws=10_000_000, chains=8)
+    monkeypatch.setattr(_invert, "_memory_available", lambda: None)
+    wanted = _invert.require_memory(POSTERIOR, many)
+    monkeypatch.setattr(_invert, "_memory_available", lambda: 2_000_000_000)
     with compilations() as compiled, pytest.raises(ResourceError) as caught:
         invert(method=many)
     assert compiled == []
-    wanted = _invert_bytes(many)
     assert f"{wanted / 1e9:.1f} GB" in str(caught.value)
     assert "2.0 GB are free" in str(caught.value)
     assert "thin" in caught.value.instead
-    monkeypatch.setattr(_invert, "_memory_available", lambda: None)
-    assert _invert.require_memory(POSTERIOR, many) == wanted
 
 
-def _invert_bytes(method: Any) -> int:
-    """What the method says, and x, y and z of draws (twice) and of 1000 prior draws."""
-    return method.memory(5) + 8 * (5 + 3 + 2 * 5) * (2 * method.points + 1000)
+def test_the_estimate_covers_what_the_result_holds(whole: xr.DataTree) -> None:
+    """Of the whole tree, in bytes; and it grows by what each further draw adds to the tree."""
+    held = sum(dataset.ds.nbytes for dataset in whole.subtree)
+    need = _invert.require_memory(POSTERIOR, SHORT)
+    assert need > held
+    longer = _invert.require_memory(POSTERIOR, NUTS(draws=80, warmup=60, chains=3))
+    of_draws = sum(whole[group].ds.nbytes for group in SAMPLED)
+    assert longer - need > of_draws
+    assert need < 1e9
 
 
 def test_the_memory_of_this_machine_is_known() -> None:

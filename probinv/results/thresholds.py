@@ -60,3 +60,10 @@ WEIGHT_Z_MOST = 5.0
 
 MAHALANOBIS_OUTPUTS = 20
 """Most outputs for which a covariance of the prior predictive is inverted."""
+
+TEMPERED_ESS = 50.0
+"""The likelihood is flattened until the weighted prior draws are worth this many."""
+
+APART_LEAST, NEAR_LEAST, FAR_LEAST = 2.0, 0.2, 0.1
+"""A gap in the weighted prior draws, in units of what is on its near side, and the weights on both sides.
+Chosen by trying; `separation` gives the rates."""

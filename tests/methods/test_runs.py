@@ -18,7 +18,7 @@ from probinv.methods.mcmc import _run
 from probinv.posterior import Density, Posterior
 from probinv.prior import Normal
 from tests.compiling import compilations
-from tests.methods.problems import Interrupt, Silent, gauss, linear, moments, scores
+from tests.methods.problems import Interrupt, Silent, gauss, linear, moments, scores, square
 
 pytestmark = pytest.mark.usefixtures("x64")
 ROOT = Path(__file__).parents[2]
@@ -284,6 +284,17 @@ def test_a_dense_mass_matrix_removes_a_correlation(key: jax.Array) -> None:
         assert np.abs(scores(*moments(w))).max() <= 5
         steps[dense] = draws.stats["n_steps"].mean()
     assert steps[True] < 0.6 * steps[False]
+
+
+@pytest.mark.slow
+def test_eight_chains_occupy_both_solutions_of_a_square() -> None:
+    """x^2 = 4 with tolerance 0.1: chains cannot cross, so both have to be found at the start."""
+    posterior = Posterior(Normal(0.0, 2.0, 1), square, Gaussian([4.0], 0.1))
+    x = 2 * run(NUTS(draws=50, warmup=100, chains=8), on=posterior).z[..., 0]
+    side = np.sign(x)
+    assert (side == side[:, :1]).all()
+    assert set(side[:, 0]) == {-1.0, 1.0}
+    assert (np.abs(np.abs(x) - 2) < 0.2).all()
 
 
 def root(x: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import pytest
 
 from probinv import NumericalError
 from probinv.likelihood import Gaussian
-from probinv.methods.kernels.start import overdispersed_start
+from probinv.methods.kernels.start import SMALLEST_TEMPERATURE, overdispersed_start
 from probinv.posterior import Density, Posterior
 from probinv.prior import Normal
 from tests.methods.problems import gauss, square
@@ -17,26 +17,29 @@ BIMODAL = Posterior(Normal(0.0, 2.0, 1), square, Gaussian([4.0], 0.1))
 
 
 def test_starts_solve_their_anchored_problem(key: jax.Array) -> None:
-    """For a linear network z_k = C (z0_k + A' b / s^2): mean that of the posterior, covariance C C.
+    """For a linear network and an eigenvector of the posterior, of variance c and mean m, with l = 1 / c - 1:
+    given t the start has mean m t (1 + l) / (1 + t l) and standard deviation 1 / (1 + t l).
 
-    Both the mean and the spread are asked for within a factor that 64 starts cannot miss: the mean is
-    within 5 standard errors, the spread within a third (4.5 standard errors of a standard deviation of
-    64 numbers is .4), jitter of 0.01 included; false alarm below 1e-4.
+    Over the temperatures that is a mixture. Its mean is asked for within 5 standard errors and its spread
+    within a third (4.5 standard errors of a standard deviation of 64 numbers is .4), jitter of 0.01 and the
+    spread that is estimated from 128 draws included; false alarm below 1e-4.
     """
     known = gauss(5, 3)
     found = overdispersed_start(Density(known.posterior), key, 64)
     values, vectors = np.linalg.eigh(known.covariance)
-    along = (found.z - known.mean) @ vectors
-    # `spread` is estimated from 128 draws, which moves the anchor's metric by some percent
-    wanted = np.sqrt(values**2 + 0.01**2)
-    assert (np.abs(along.mean(axis=0)) < 5 * wanted / 8 + 0.01).all()
+    t = np.geomspace(1.0, SMALLEST_TEMPERATURE, 128)[:, None]
+    mean = (known.mean @ vectors) * t / values / (1 + t * (1 / values - 1))
+    deviation = 1 / (1 + t * (1 / values - 1))
+    wanted = np.sqrt((deviation**2).mean(axis=0) + mean.var(axis=0) + 0.01**2)
+    along = found.z @ vectors
+    assert (np.abs(along.mean(axis=0) - mean.mean(axis=0)) < 5 * wanted / 8 + 0.01).all()
     assert (np.abs(np.log(along.std(axis=0) / wanted)) < 0.4).all()
     assert found.finite == 1.0
     assert found.gradients == 128 * 201
 
 
 def test_starts_are_spread_as_widely_as_the_posterior_allows(key: jax.Array) -> None:
-    """All distinct; as wide as the posterior where the wish does not decide, nowhere below a tenth of it."""
+    """All distinct; as wide as the posterior where the wish does not decide, nowhere below half of it."""
     known = gauss(20, 8)
     found = overdispersed_start(Density(known.posterior), key, 64)
     assert len(np.unique(found.z, axis=0)) == 64
@@ -45,7 +48,7 @@ def test_starts_are_spread_as_widely_as_the_posterior_allows(key: jax.Array) -> 
     free = values > 0.99
     assert free.sum() == 12
     assert (ratio[free] > 0.6).all()
-    assert (ratio > 0.1).all()
+    assert (ratio > 0.5).all()
 
 
 @pytest.mark.parametrize("chains", [4, 8])

@@ -96,8 +96,8 @@ def linear(
 def two_modes(sides: np.ndarray, draws: int = 1000, *, sigma: float, seed: int = 0) -> tuple[Run, np.ndarray]:
     """z_0^2 = 1 + N(0, sigma^2) with the sign of each chain or draw given: exact draws by the inverse cdf."""
     run = Run(square, np.array([1.0]), sigma, 2, seed)
-    grid = np.linspace(1e-6, 4.0, 20001)
-    density = np.exp(-0.5 * ((grid**2 - 1) / sigma) ** 2 - 0.5 * grid**2)
+    grid = np.sqrt(np.linspace(max(1 - 8 * sigma, 1e-9), 1 + 8 * sigma, 20001))
+    density = np.exp(-0.5 * ((grid**2 - 1) / sigma) ** 2 - 0.5 * grid**2) * np.gradient(grid)
     cdf = np.cumsum(density) / density.sum()
     z = run.rng.normal(size=(len(sides), draws, 2))
     z[..., 0] = np.interp(run.rng.uniform(size=(len(sides), draws)), cdf, grid)
