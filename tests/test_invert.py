@@ -424,3 +424,12 @@ def test_a_likelihood_used_in_single_precision_before_is_not_rounded():
     tree = probinv.invert(posterior, probinv.NUTS(draws=20, warmup=20), progress=False, verdict=False)
     residual = (tree["posterior_predictive"]["y"].values[..., 0] - 0.3) / 0.1
     assert np.allclose(np.abs(residual), tree["sample_stats"]["residual_norm"].values, rtol=1e-12)
+
+
+def test_a_network_with_a_scalar_output_gets_its_verdict() -> None:
+    """y of shape (): the best output is named in the verdict of a wish out of reach."""
+    posterior = Posterior(Normal(0.0, 1.0, 2), lambda x: jnp.tanh(x.sum()), Gaussian(3.0, 0.1))
+    tree = invert(posterior, NUTS(draws=40, warmup=60))
+    diagnosis = probinv.diagnose(tree)
+    assert diagnosis.verdict is probinv.Verdict.NOT_REACHED
+    assert "y = " in str(diagnosis)

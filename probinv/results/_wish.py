@@ -68,7 +68,7 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
         return "", {}
     if e.y is None:
         return f"{text}.", numbers
-    y = e.y[place]
+    y = np.asarray(e.y[place])  # a scalar output leaves a number and no array
     shown = f" at y = {_words(y)}" if y.size <= SHOWN_OUTPUTS else ""
     if e.y_star is not None and e.y_star.shape == y.shape and np.isfinite(y).all():
         distance = float(np.nanmax(np.abs(y - e.y_star), initial=0.0))
