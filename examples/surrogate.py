@@ -36,7 +36,7 @@ def main(quick: bool) -> dict[str, Figure]:
     scaled = 2 * (x - LOW) / (HIGH - LOW) - 1
     surrogate = train_network(scaled[:150], y[:150], (4, 24, 24, 1), steps=3000, rate=1e-2)
 
-    def network(x):  # type: ignore[no-untyped-def]
+    def network(x: jax.Array) -> jax.Array:
         return surrogate(2 * (x - LOW) / (HIGH - LOW) - 1)
 
     residuals = y[150:] - np.asarray(jax.vmap(network)(x[150:]))
@@ -68,7 +68,7 @@ def main(quick: bool) -> dict[str, Figure]:
     return {"surrogate": picture(found, beams[0])}
 
 
-def picture(found: dict, beam: np.ndarray) -> Figure:  # type: ignore[type-arg]
+def picture(found: dict[str, tuple], beam: np.ndarray) -> Figure:
     figure, axes = plt.subplots(2, 3, figsize=(12, 6.5), width_ratios=(1.6, 1, 1), layout="constrained")
     for row, (name, (ends, held, tree)) in zip(axes, found.items(), strict=True):
         row[0].vlines(np.arange(len(held)), *(100 * ends), color=np.where(held, "tab:blue", "tab:red"), lw=3)

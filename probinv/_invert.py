@@ -78,12 +78,7 @@ def invert(
             result = method.run(view, key_run, bar, state)
         groups = _prior_groups(posterior, key_prior) | _data_groups(posterior)
         if isinstance(result, Draws):
-            z = (
-                result.z
-                if resume is None
-                else _joined(resume["unconstrained_posterior"]["z"].values, result.z)
-            )
-            groups |= _draw_groups(posterior, z, result, resume)
+            groups |= _draw_groups(posterior, result, resume)
         else:
             groups |= _optima_groups(posterior, result)
         facts = _facts(posterior, method, seed, result, resume)
@@ -196,18 +191,18 @@ def _seed_text(seed: Any) -> str:
 
 
 def _draw_groups(
-    posterior: Posterior, z: np.ndarray, result: Draws, resume: xr.DataTree | None
+    posterior: Posterior, result: Draws, resume: xr.DataTree | None
 ) -> dict[str, dict[str, np.ndarray]]:
+    z, stats = result.z, result.stats
+    if resume is not None:
+        z = _joined(resume["unconstrained_posterior"]["z"], z)
+        stats = {name: _joined(resume["sample_stats"][name], value) for name, value in stats.items()}
     chains, draws = z.shape[:2]
     values = evaluate(posterior, z.reshape(chains * draws, -1))
 
     def shaped(array: np.ndarray) -> np.ndarray:
         return array.reshape(chains, draws, *array.shape[1:])
 
-    stats = result.stats
-    if resume is not None:
-        old = resume["sample_stats"]
-        stats = {name: _joined(old[name].values, value) for name, value in stats.items()}
     stats = stats | {"reached": shaped(values.reached), "log_prior": shaped(values.log_prior)}
     if isinstance(posterior.likelihood, AbstractResidualLikelihood):
         stats["residual_norm"] = shaped(values.residual_norm)
@@ -278,8 +273,8 @@ def _split(posterior: Posterior, x: np.ndarray, lead: int) -> dict[str, np.ndarr
     }
 
 
-def _joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    return np.concatenate([old, new], axis=1)
+def _joined(old: xr.DataArray, new: np.ndarray) -> np.ndarray:
+    return np.concatenate([old.values, new], axis=1)
 
 
 def _state_of(

@@ -209,7 +209,7 @@ def _at_once(
     count = len(jax.tree.leaves(targets)[0])
     start = sample_prior(posterior, key_start, count)
     key_init, key_chain = (jax.random.split(k, count) for k in jax.random.split(key_chains))
-    settings, view = method._settings, _view(posterior, mistake)
+    settings, view = method.kernel, _view(posterior, mistake)
     state = _begin(settings, view, targets, start, key_init)
     for steps, thin in ((settings.warmup, 1), (draws, method.thin)):
         how_far = jnp.asarray(steps), jnp.asarray(thin)

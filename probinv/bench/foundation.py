@@ -44,7 +44,7 @@ class Problem(NamedTuple):
 def score() -> Problem:
     """The 10-input, 1-output difficulty score: which random patterns have difficulty 7, and which 5?"""
     x, y = difficulty_patterns(5000)
-    network = train_network(x, y, (10, 32, 32, 1))
+    network = train_network(x, y, (10, 32, 32, 1), steps=4000, rate=1e-2)
     box = dist.Uniform(0.0, 1.0).expand([10]).to_event(1)
     return Problem(network, Uniform(0.0, 1.0, shape=(10,)), box, np.array([7.0]), np.array([5.0]))
 

@@ -6,7 +6,7 @@ Every network is a `Layered` of plain dense layers, trained here in seconds: not
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -156,7 +156,7 @@ def _fit(
         )
         return _losses(loss, jax.vmap(network)(x[rows]), y[rows]).mean()
 
-    def step(carry, rows):  # type: ignore[no-untyped-def]
+    def step(carry: tuple[Any, Any], rows: Array) -> tuple[tuple[Any, Any], None]:
         parameters, state = carry
         update, state = adam.update(jax.grad(objective)(parameters, rows), state, parameters)
         return (optax.apply_updates(parameters, update), state), None

@@ -17,7 +17,7 @@ def image_shape(text: str) -> tuple[int, int]:
 
 
 def seed(text: str) -> int:
-    """A whole number from 0 to 2^32 - 1: of larger ones JAX drops the upper half outside double precision."""
+    """A whole number from 0 to 2^32 - 1, which scikit-learn takes as a seed too."""
     if not re.fullmatch(r"\d{1,10}", text) or int(text) >= SEEDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {SEEDS - 1}")
     return int(text)

@@ -69,7 +69,7 @@ class AbstractMethod(eqx.Module):
     """A method: its fields are its settings.
 
     A final class states `view` (the view of the posterior that it works on) and `exact` (whether its draws
-    converge to the posterior), and defines `steps`, `memory` and `run`.
+    converge to the posterior), and defines `steps`, `memory`, `points` and `run`.
     """
 
     view: eqx.AbstractClassVar[Any]

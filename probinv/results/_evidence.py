@@ -166,10 +166,8 @@ def _total(tree: xr.DataTree, group: str) -> np.ndarray | None:
 
 
 def _target(tree: xr.DataTree, facts: dict[str, Any]) -> np.ndarray | None:
-    """Y* in the units of y. Other wishes than these name a class, a probability or an interval."""
-    observed = {
-        str(name): variable.values.astype(float) for name, variable in _numeric(tree, "observed_data")
-    }
-    if "y" in observed:
-        return observed["y"]
-    return observed.get("y_star") if facts.get("likelihood") in ("Gaussian", "Student") else None
+    """Y* of a wish for one value of y. Other wishes are for a class, a probability or an interval."""
+    if facts.get("likelihood") not in ("Gaussian", "Student"):
+        return None
+    observed = _numeric(tree, "observed_data")
+    return next((value.values.astype(float) for name, value in observed if name == "y_star"), None)

@@ -28,7 +28,7 @@ def check_optima(tree: xr.DataTree) -> list[Findings]:
 def _points(count: int) -> Findings:
     reason = Reason(
         "points",
-        f"The result holds {count} {'point' if count == 1 else 'distinct points'}, not draws: points say "
+        f"The result holds {count} {'point' if count == 1 else 'points'}, not draws: points say "
         "neither how likely other answers are nor how far each may move.",
         "Sample with NUTS for uncertainty.",
         Verdict.UNKNOWN,

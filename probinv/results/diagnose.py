@@ -95,7 +95,7 @@ def _agreement(parts: list[Findings]) -> Findings:
         return Findings((reason,), {}, {})
     reason = Reason(
         "agreement",
-        f"{numbers['chains']} chains that began at over-dispersed points agree in {judged} quantities. That "
+        f"{numbers['chains']} chains that began apart agree in {judged} quantities. That "
         "is evidence and not proof that all modes were found, and it does not say that the network is right "
         "at these inputs.",
         "If a missed answer would matter, run again with another seed and more chains.",

@@ -108,7 +108,7 @@ def test_the_draws_do_not_depend_on_the_cuts(
 
 def test_no_step_of_any_chain_shares_its_key() -> None:
     """The kernel leaves in its state a key split from that of the step; 3 chains and 60 steps."""
-    view, settings, rows = Density(POSTERIOR), SHORT._settings, _run.rows_of_block(SHORT._plan, 5)
+    view, settings, rows = Density(POSTERIOR), SHORT.kernel, _run.rows_of_block(SHORT.plan, 5)
     keys = jax.random.split(jax.random.key(1), CHAINS)
     state, seen = initialise(settings, view, jnp.zeros((CHAINS, 5)), keys), []
     for count in (1,) * 30 + (7, 3):

@@ -24,10 +24,13 @@ class Settings(NamedTuple):
     algorithm: str
     warmup: int
     target_accept: float
-    max_tree_depth: int
-    trajectory_length: float
     dense_mass: bool
-    max_steps: int = 1023
+    max_tree_depth: int = 1
+    """Of NUTS."""
+    trajectory_length: float = 0.0
+    """Of HMC."""
+    max_steps: int = 1
+    """Of HMC."""
 
 
 @final
@@ -128,10 +131,7 @@ def advance(
         new = _record(state) | {"n_steps": steps}
         return state, {name: out[name].at[row].set(new[name]) for name in out}
 
-    out = {
-        name: jnp.zeros((rows, *value.shape), value.dtype)
-        for name, value in (_record(state) | {"n_steps": state.num_steps}).items()
-    }
+    out = {name: jnp.zeros((rows, *value.shape), value.dtype) for name, value in _record(state).items()}
     return jax.lax.fori_loop(0, count, draw, (state, out))
 
 

@@ -1,4 +1,4 @@
-"""Where chains begin: an over-dispersed set of optimised points, never one point."""
+"""Where chains begin: optimised points as far apart as the prior and the wish allow, never one point."""
 
 from typing import Any, NamedTuple
 

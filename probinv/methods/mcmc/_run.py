@@ -50,7 +50,7 @@ def run_chains(
     progress: Progress,
     resume: dict[str, np.ndarray] | None,
 ) -> Draws:
-    """Draws of every chain after warm-up, from over-dispersed optimised points."""
+    """Draws of every chain after warm-up, from optimised points that lie apart."""
     key_start, key_init, key_chains, key_probe = jax.random.split(key, 4)
     keys = jax.random.split(key_chains, plan.chains)
     began = time.perf_counter()

@@ -3,19 +3,14 @@
 import math
 from typing import ClassVar, final
 
-import numpy as np
-
-from probinv._checks import as_count
-from probinv._typing import PRNGKey
-from probinv.methods._base import AbstractMethod, Draws, Progress
+from probinv._checks import as_count, as_positive
 from probinv.methods.kernels.hamiltonian import Settings
-from probinv.methods.mcmc._checks import check_fraction, check_positive
-from probinv.methods.mcmc._run import Plan, memory, run_chains
+from probinv.methods.mcmc._chains import AbstractChains
 from probinv.posterior import Density
 
 
 @final
-class HMC(AbstractMethod):
+class HMC(AbstractChains):
     r"""Draws z from exp(log p(z | Y*)) by Hamiltonian Monte Carlo.
 
     Every trajectory has the same length, in units of the adapted mass matrix; the step size is adapted. NUTS
@@ -46,37 +41,18 @@ class HMC(AbstractMethod):
     exact: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        for name in ("draws", "chains", "max_steps", "thin"):
-            as_count(name, getattr(self, name))
-        as_count("warmup", self.warmup, least=0)
-        check_fraction("target_accept", self.target_accept)
-        check_positive("trajectory_length", self.trajectory_length)
+        as_count("max_steps", self.max_steps)
+        as_positive("trajectory_length", self.trajectory_length, shape=())
 
     @property
-    def steps(self) -> int:
-        """Warm-up steps and draws."""
-        return self.warmup + self.draws
-
-    @property
-    def points(self) -> int:
-        """Draws of all chains."""
-        return self.draws * self.chains
-
-    def memory(self, size: int) -> int:
-        """Bytes at the peak of a run in `size` coordinates."""
-        return memory(self._settings, self._plan, size)
-
-    def run(
-        self, view: Density, key: PRNGKey, progress: Progress, resume: dict[str, np.ndarray] | None = None
-    ) -> Draws:
-        """The draws of all chains; see `AbstractMethod.run`."""
-        return run_chains(self._settings, self._plan, view, key, progress, resume)
-
-    @property
-    def _settings(self) -> Settings:
-        length = (1, float(self.trajectory_length))
-        return Settings("HMC", self.warmup, self.target_accept, *length, self.dense_mass, self.max_steps)
-
-    @property
-    def _plan(self) -> Plan:
-        return Plan(self.draws, self.warmup, self.chains, self.thin)
+    def kernel(self) -> Settings:
+        """What the compiled program depends on."""
+        length = float(self.trajectory_length)
+        return Settings(
+            "HMC",
+            self.warmup,
+            self.target_accept,
+            self.dense_mass,
+            trajectory_length=length,
+            max_steps=self.max_steps,
+        )

@@ -2,25 +2,20 @@
 
 from typing import ClassVar, final
 
-import numpy as np
-
 from probinv._checks import as_count
-from probinv._typing import PRNGKey
-from probinv.methods._base import AbstractMethod, Draws, Progress
 from probinv.methods.kernels.hamiltonian import Settings
-from probinv.methods.mcmc._checks import check_fraction
-from probinv.methods.mcmc._run import Plan, memory, run_chains
+from probinv.methods.mcmc._chains import AbstractChains
 from probinv.posterior import Density
 
 
 @final
-class NUTS(AbstractMethod):
+class NUTS(AbstractChains):
     r"""Draws z from exp(log p(z | Y*)) by the No-U-Turn sampler (Hoffman & Gelman 2014, arXiv 1111.4246).
 
     The multinomial variant with a biased progressive choice (Betancourt 2017, arXiv 1701.02434), as NumPyro
-    implements it; chains are vectorised and begin at an over-dispersed set of optimised points. Its step size
-    shrinks with the tolerance: below a tolerance of about 1e-2 of the output's spread it is slow, below 1e-3
-    often wrong; the verdict says when.
+    implements it; chains are vectorised and begin at optimised points that lie apart. Its step size shrinks
+    with the tolerance: below a tolerance of about 1e-2 of the output's spread it is slow, below 1e-3 often
+    wrong; the verdict says when.
 
     Args:
         draws: draws of each chain that are kept.
@@ -43,36 +38,11 @@ class NUTS(AbstractMethod):
     exact: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
-        for name in ("draws", "chains", "max_tree_depth", "thin"):
-            as_count(name, getattr(self, name))
-        as_count("warmup", self.warmup, least=0)
-        check_fraction("target_accept", self.target_accept)
+        as_count("max_tree_depth", self.max_tree_depth)
 
     @property
-    def steps(self) -> int:
-        """Warm-up steps and draws."""
-        return self.warmup + self.draws
-
-    @property
-    def points(self) -> int:
-        """Draws of all chains."""
-        return self.draws * self.chains
-
-    def memory(self, size: int) -> int:
-        """Bytes at the peak of a run in `size` coordinates."""
-        return memory(self._settings, self._plan, size)
-
-    def run(
-        self, view: Density, key: PRNGKey, progress: Progress, resume: dict[str, np.ndarray] | None = None
-    ) -> Draws:
-        """The draws of all chains; see `AbstractMethod.run`."""
-        return run_chains(self._settings, self._plan, view, key, progress, resume)
-
-    @property
-    def _settings(self) -> Settings:
-        tree = (self.max_tree_depth, 0.0)
-        return Settings("NUTS", self.warmup, self.target_accept, *tree, self.dense_mass)
-
-    @property
-    def _plan(self) -> Plan:
-        return Plan(self.draws, self.warmup, self.chains, self.thin)
+    def kernel(self) -> Settings:
+        """What the compiled program depends on."""
+        return Settings(
+            "NUTS", self.warmup, self.target_accept, self.dense_mass, max_tree_depth=self.max_tree_depth
+        )
