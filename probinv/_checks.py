@@ -1,6 +1,7 @@
-"""Checks of user input on the host, before anything is compiled, and the precision of a run."""
+"""Checks on the host before anything is compiled: user input and memory; and the precision of a run."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,6 +97,18 @@ def as_count(name: str, value: Any, *, least: int = 1) -> int:
             f"for example {name}={max(least, 1)}",
         )
     return int(value)
+
+
+def memory_available() -> int | None:
+    """Bytes that a run may still take on this machine; None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _short(value: Any) -> str:

@@ -1,5 +1,6 @@
 """invert: view -> draws -> x and y -> DataTree -> verdict."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -7,7 +8,10 @@ import math
 import os
 import platform
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from probinv._checks import as_count, double_precision, fresh
+from probinv._checks import as_count, double_precision, fresh, memory_available
 from probinv._errors import InputError, ResourceError
 from probinv._typing import PRNGKey
 from probinv.forward import fingerprint, output_struct
@@ -76,15 +80,15 @@ def invert(
         state = None if resume is None else _state_of(resume, posterior, method, seed)
         with _Bar(method.steps, progress) as bar:
             result = method.run(view, key_run, bar, state)
-        groups = _prior_groups(posterior, key_prior) | _data_groups(posterior)
-        if isinstance(result, Draws):
-            groups |= _draw_groups(posterior, result, resume)
-        else:
-            groups |= _optima_groups(posterior, result)
-        facts = _facts(posterior, method, seed, result, resume)
-    tree = build_tree(groups, facts)
-    diagnosis = diagnose(tree)
-    with_provenance(tree, verdict=diagnosis.as_dict())
+        with _finishing():
+            groups = _prior_groups(posterior, key_prior) | _data_groups(posterior)
+            if isinstance(result, Draws):
+                groups |= _draw_groups(posterior, result, resume)
+            else:
+                groups |= _optima_groups(posterior, result)
+            tree = build_tree(groups, _facts(posterior, method, seed, result, resume))
+            diagnosis = diagnose(tree)
+            with_provenance(tree, verdict=diagnosis.as_dict())
     if verdict:
         print(diagnosis)
     return tree
@@ -130,7 +134,7 @@ def require_memory(posterior: Posterior, method: AbstractMethod) -> int:
     width = math.prod(posterior.prior.shape) + math.prod(posterior.output_shape) + 2 * posterior.size
     result = method.points * (2 * width + STATISTICS) + _prior_draws(posterior) * width
     need = method.memory(posterior.size) + 8 * result
-    have = _memory_available()
+    have = memory_available()
     if have is not None and need > have:
         raise ResourceError(
             f"the run needs about {need / 1e9:.1f} GB of memory",
@@ -143,17 +147,6 @@ def require_memory(posterior: Posterior, method: AbstractMethod) -> int:
 def _prior_draws(posterior: Posterior) -> int:
     """1000, or fewer where that many would be more than 50 million numbers (400 MB); at least 100."""
     return int(np.clip(PRIOR_NUMBERS // math.prod(posterior.prior.shape), 100, PRIOR_DRAWS))
-
-
-def _memory_available() -> int | None:
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _check(posterior: Any, method: Any) -> None:
@@ -364,6 +357,25 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
+
+
+@contextlib.contextmanager
+def _finishing() -> Iterator[None]:
+    """Lets one Ctrl-C pass: the draws are there, and what is made of them takes seconds. A second stops."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():  # no handler can be set
+        yield
+        return
+
+    def first(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        print("the draws are there; finishing (Ctrl-C again to lose them)", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Bar:

@@ -285,15 +285,15 @@ def test_the_hash_of_a_posterior_knows_its_kind() -> None:
 
 def test_a_run_that_cannot_fit_is_refused_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     need = _invert.require_memory(POSTERIOR, SHORT)
-    monkeypatch.setattr(_invert, "_memory_available", lambda: need)
+    monkeypatch.setattr(_invert, "memory_available", lambda: need)
     assert _invert.require_memory(POSTERIOR, SHORT) == need
-    monkeypatch.setattr(_invert, "_memory_available", lambda: need - 1)
+    monkeypatch.setattr(_invert, "memory_available", lambda: need - 1)
     with pytest.raises(ResourceError, match="GB of memory"):
         invert()
     many = NUTS(draws=10_000_000, chains=8)
-    monkeypatch.setattr(_invert, "_memory_available", lambda: None)
+    monkeypatch.setattr(_invert, "memory_available", lambda: None)
     wanted = _invert.require_memory(POSTERIOR, many)
-    monkeypatch.setattr(_invert, "_memory_available", lambda: 2_000_000_000)
+    monkeypatch.setattr(_invert, "memory_available", lambda: 2_000_000_000)
     with compilations() as compiled, pytest.raises(ResourceError) as caught:
         invert(method=many)
     assert compiled == []
@@ -314,7 +314,7 @@ def test_the_estimate_covers_what_the_result_holds(whole: xr.DataTree) -> None:
 
 
 def test_the_memory_of_this_machine_is_known() -> None:
-    have = _invert._memory_available()
+    have = _invert.memory_available()
     assert have is None or 1e7 < have < 1e14
 
 
@@ -433,3 +433,27 @@ def test_a_network_with_a_scalar_output_gets_its_verdict() -> None:
     diagnosis = probinv.diagnose(tree)
     assert diagnosis.verdict is probinv.Verdict.NOT_REACHED
     assert "y = " in str(diagnosis)
+
+
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="signals reach the main thread only"
+)
+def test_an_interrupt_after_sampling_loses_nothing(
+    whole: xr.DataTree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C while predictive draws are made: the whole result. A second one is heard."""
+    presses = [1]
+
+    def pressed(*args: Any) -> Any:
+        for _ in range(presses[0]):
+            os.kill(os.getpid(), signal.SIGINT)
+        return made(*args)
+
+    made, before = _invert._prior_groups, signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(_invert, "_prior_groups", pressed)
+    assert same(invert(), whole)
+    assert "the draws are there" in capsys.readouterr().err
+    presses[0] = 2
+    with pytest.raises(KeyboardInterrupt):
+        invert()
+    assert signal.getsignal(signal.SIGINT) is before
