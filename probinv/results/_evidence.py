@@ -43,7 +43,7 @@ class Evidence:
     prior_y: np.ndarray | None
     prior_log_likelihood: np.ndarray | None
     prior_reached: np.ndarray | None
-    bounds: dict[str, np.ndarray]
+    constants: dict[str, np.ndarray]
     facts: dict[str, Any]
 
     @property
@@ -81,7 +81,7 @@ def gather(tree: xr.DataTree) -> Evidence:
         prior_y=_array(tree, "prior_predictive", "y"),
         prior_log_likelihood=_flat(_array(tree, "prior_predictive", "log_likelihood")),
         prior_reached=_flat(_array(tree, "prior_predictive", "reached")),
-        bounds={str(name): v.values.astype(float) for name, v in _numeric(tree, "constant_data")},
+        constants={str(name): v.values.astype(float) for name, v in _numeric(tree, "constant_data")},
         facts=facts,
     )
 

@@ -94,7 +94,7 @@ def check_bounds(e: Evidence) -> Findings:
         name = names[begin]
         end = begin + names[begin:].count(name)
         block = e.x.draws[:, :, begin:end]
-        low, high = (e.bounds.get(f"{side}_{name}") for side in ("lower", "upper"))
+        low, high = (e.constants.get(f"{side}_{name}") for side in ("lower", "upper"))
         with np.errstate(invalid="ignore"):
             below = low is not None and low.size == end - begin and (block < low.ravel()).any()
             above = high is not None and high.size == end - begin and (block > high.ravel()).any()

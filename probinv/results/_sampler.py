@@ -144,17 +144,14 @@ def check_energy(e: Evidence) -> Findings:
 
 
 def check_precision(e: Evidence) -> Findings:
-    """Rounding of a single-precision network, 6e-8 |y|, against the tolerance |y - Y*| / |r|."""
-    norm = e.stats.get("residual_norm")
-    if e.facts.get("network_dtype") != "float32" or norm is None or e.y is None or e.y_star is None:
+    """Rounding of a single-precision network, 6e-8 |Y*|, in units of the tolerance of each output."""
+    tolerance = e.constants.get("y_tolerance")
+    if e.facts.get("network_dtype") != "float32" or tolerance is None or e.y_star is None:
         return NOTHING
-    if e.y.shape[2:] != e.y_star.shape:
+    if tolerance.shape != e.y_star.shape:
         return NOTHING
     with np.errstate(all="ignore"):
-        away = rows_of(np.where(np.isnan(e.y_star), 0.0, e.y - e.y_star))
-        tolerance = np.nanmedian(np.linalg.norm(away, axis=2) / norm) if norm.size else np.nan
-        size = np.nanmax(np.abs(e.y_star), initial=0.0)
-        rounding = float(FLOAT32_ROUNDING * size / tolerance)
+        rounding = float(np.nanmax(FLOAT32_ROUNDING * np.abs(e.y_star) / tolerance, initial=0.0))
     if not math.isfinite(rounding):
         return NOTHING
     numbers = {"rounding": rounding}

@@ -58,7 +58,11 @@ class Run:
             "prior": {"x": prior},
             "prior_predictive": {"y": prior_y, "log_likelihood": prior_fit, "reached": prior_norm < 4.0},
             "observed_data": {"y_star": self.y_star},
-            "constant_data": {"lower_x": np.full(n, -np.inf), "upper_x": np.full(n, np.inf)},
+            "constant_data": {
+                "lower_x": np.full(n, -np.inf),
+                "upper_x": np.full(n, np.inf),
+                "y_tolerance": np.full(self.y_star.shape, self.sigma),
+            },
         }
 
     def tree(self, z: np.ndarray) -> xr.DataTree:
