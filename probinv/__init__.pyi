@@ -49,6 +49,7 @@ from .prior import Uniform as Uniform
 from .results import Verdict as Verdict
 from .results import diagnose as diagnose
 from .results import load as load
+from .results import modes as modes
 from .results import provenance as provenance
 from .results import save as save
 from .results import summary as summary
@@ -57,6 +58,7 @@ from .results.plots import plot_convergence as plot_convergence
 from .results.plots import plot_energy as plot_energy
 from .results.plots import plot_forest as plot_forest
 from .results.plots import plot_images as plot_images
+from .results.plots import plot_modes as plot_modes
 from .results.plots import plot_optima as plot_optima
 from .results.plots import plot_pair as plot_pair
 from .results.plots import plot_predictive as plot_predictive
