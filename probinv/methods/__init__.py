@@ -1,14 +1,18 @@
 """Methods: a view of the posterior in, draws or points out. The registry has one line for each."""
 
 from probinv.methods._base import AbstractMethod, Cost, Draws, Optima, Progress
+from probinv.methods.manifold.lifted_hmc import LiftedHMC
 from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
+from probinv.methods.smc.tempered import TemperedSMC
 
 METHODS: dict[str, type[AbstractMethod]] = {
     "nuts": NUTS,
     "hmc": HMC,
+    "lifted": LiftedHMC,
+    "smc": TemperedSMC,
     "map": MAP,
     "ascent": Ascent,
 }
@@ -22,6 +26,8 @@ __all__ = [
     "Ascent",
     "Cost",
     "Draws",
+    "LiftedHMC",
     "Optima",
     "Progress",
+    "TemperedSMC",
 ]

@@ -1,8 +1,11 @@
 """p(x | Y*) = p(Y* | f(x)) p(x) / p(Y*): the posterior and the views of it that methods are handed."""
 
+from probinv.posterior._constraint import Constraint
+from probinv.posterior._path import Path
 from probinv.posterior._posterior import Posterior
+from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, sample_prior, simulate
-from probinv.posterior._views import Chain, Constraint, Density, Joint, Residual, Tempered
+from probinv.posterior._views import Chain, Density, Joint, Residual, Tempered
 
 __all__ = [
     "Chain",
@@ -10,10 +13,13 @@ __all__ = [
     "Density",
     "Evaluation",
     "Joint",
+    "Path",
     "Posterior",
     "Residual",
+    "Ridge",
     "Tempered",
     "evaluate",
+    "find_ridge",
     "sample_prior",
     "simulate",
 ]
