@@ -58,7 +58,11 @@ LAYERED: dict[str, tuple[Any, Layered, int]] = {
     "rank of a wide layer": (normal(), scaled(low_rank(9, 4)), 4),
     "dead inputs": (normal(), scaled(weights(9, N) * np.array([1, 0, 1, 1, 0, 1])), 4),
     "correlated": (MultivariateNormal(weights(N), covariance(N)), scaled(weights(3, N)), 3),
-    "fixed": (Fixed(MultivariateNormal(weights(N), covariance(N)), {1: 0.3, 4: -1.0}), scaled(weights(2, N)), 2),
+    "fixed": (
+        Fixed(MultivariateNormal(weights(N), covariance(N)), {1: 0.3, 4: -1.0}),
+        scaled(weights(2, N)),
+        2,
+    ),
     "named": ({"a": normal(2), "b": normal(4)}, scaled(weights(3, N)), 3),
 }
 
@@ -139,9 +143,7 @@ NONE: dict[str, Any] = {
     "all of them matter": lambda: Posterior(
         Normal(0.0, 1.0, 24), lambda x: jnp.stack([jnp.sum(x**2), x[0]]), WISH
     ),
-    "not finite": lambda: Posterior(
-        Normal(0.0, 1.0, 24), lambda x: jnp.stack([jnp.log(x[0]), x[1]]), WISH
-    ),
+    "not finite": lambda: Posterior(Normal(0.0, 1.0, 24), lambda x: jnp.stack([jnp.log(x[0]), x[1]]), WISH),
 }
 
 
@@ -192,7 +194,9 @@ def test_the_law_of_what_is_completed(name: str, key: jax.Array) -> None:
     assert np.abs(scores).max() < 5.5
 
 
-def test_what_is_completed_does_not_depend_on_the_cuts(key: jax.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_completed_does_not_depend_on_the_cuts(
+    key: jax.Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ridge = find_ridge(Posterior(normal(), scaled(weights(3, N)), WISH))
     assert ridge is not None
     w = np.asarray(jax.random.normal(jax.random.fold_in(key, 1), (2, 11, 3)))
