@@ -1,6 +1,6 @@
 """Ridge reduction: a network that sees x only through a few combinations of its entries."""
 
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax

@@ -167,7 +167,7 @@ def kinked(x: jax.Array) -> jax.Array:
 
 @pytest.mark.slow
 def test_kinks_of_a_network_are_crossed(key: jax.Array) -> None:
-    """relu(x0) + relu(x1) + x0 / 2 = 1/2 exactly: x1 = (1 - x0) / 2 - relu(x0) above the axis, x0 = 1/3 below.
+    """relu(x0) + relu(x1) + x0 / 2 = 1/2 exactly: x1 = (1 - x0) / 2 - relu(x0) above, x0 = 1/3 below.
 
     dx0 / |dF/dx1| = dx0 on the first part, dx1 / |dF/dx0| = dx1 / 1.5 on the second; 5 t-scores, 6e-6.
     """
