@@ -2,6 +2,7 @@
 
 from probinv.posterior._constraint import Constraint
 from probinv.posterior._posterior import Posterior
+from probinv.posterior._region import Region
 from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, sample_prior, simulate
 from probinv.posterior._views import Chain, Density, Joint, Residual, Tempered
@@ -13,6 +14,7 @@ __all__ = [
     "Evaluation",
     "Joint",
     "Posterior",
+    "Region",
     "Residual",
     "Ridge",
     "Tempered",

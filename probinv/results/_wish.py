@@ -10,6 +10,10 @@ from probinv.results.verdict import Findings, Reason, Verdict
 
 SHOWN_OUTPUTS = 6
 PER_OUTPUT = 10
+RARER = (
+    "Not found is not impossible: check the units and the scaling of Y*, widen the prior or the region, or "
+    "let SubsetSimulation search longer with a smaller `rarest`."
+)
 NOT_IMPOSSIBLE = (
     "Not found is not impossible: check the units and the scaling of Y*, widen the prior or the tolerance, "
     "or let MAP search from many starts."
@@ -30,13 +34,13 @@ def check_wish(e: Evidence) -> Findings:
     share = float(reached.mean())
     best, best_numbers = _best(e)
     prior, prior_numbers = improbability(e)
-    numbers = {"reached_fraction": share, **best_numbers, **prior_numbers}
+    numbers = {"reached_fraction": share, **best_numbers, **prior_numbers, **_evidence(e)}
     if share >= REACHED_MOST:
         return Findings((), numbers, {})
     failed = not share >= REACHED_LEAST
     what = f"{share:.1%} of the draws reach Y*.{_by_chain(reached)} {best} {prior}"
     advice = (
-        NOT_IMPOSSIBLE
+        (RARER if "margin" in e.stats else NOT_IMPOSSIBLE)
         if failed
         else (
             "Keep the draws with sample_stats.reached, or widen the tolerance; the prior may hold the rest."
@@ -60,6 +64,12 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
         place = np.unravel_index(int(np.nanargmin(norm)), norm.shape)
         numbers = {"residual_min": float(norm[place])}
         text = f"The best residual is |r| = {norm[place]:.3g} tolerances"
+    elif "margin" in e.stats and np.isfinite(e.stats["margin"]).any():
+        margin = e.stats["margin"]
+        place = np.unravel_index(int(np.nanargmax(margin)), margin.shape)
+        numbers = {"margin_max": float(margin[place])}
+        side = "inside" if margin[place] >= 0 else "outside"
+        text = f"The best draw lies {abs(margin[place]):.3g} of the prior's spread {side} the region"
     elif e.log_likelihood is not None and np.isfinite(e.log_likelihood).any():
         place = np.unravel_index(int(np.nanargmax(e.log_likelihood)), e.log_likelihood.shape)
         numbers = {"log_likelihood_max": float(e.log_likelihood[place])}
@@ -75,6 +85,12 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
         numbers["distance_min"] = distance
         shown += f", {distance:.3g} from Y* in the worst output"
     return f"{text}{shown}.", numbers
+
+
+def _evidence(e: Evidence) -> dict[str, float]:
+    """log p(Y*) and its standard error, from methods that compute them."""
+    names = ("log_evidence", "log_evidence_error")
+    return {name: float(e.notes[name]) for name in names if isinstance(e.notes.get(name), int | float)}
 
 
 def improbability(e: Evidence) -> tuple[str, dict[str, float]]:
