@@ -14,7 +14,12 @@ Exactly      with no tolerance
 
 from probinv.likelihood._any_of import AnyOf
 from probinv.likelihood._argmax import Argmax
-from probinv.likelihood._base import AbstractLikelihood, AbstractRegionLikelihood, AbstractResidualLikelihood
+from probinv.likelihood._base import (
+    AbstractConstraintLikelihood,
+    AbstractLikelihood,
+    AbstractRegionLikelihood,
+    AbstractResidualLikelihood,
+)
 from probinv.likelihood._bernoulli import Bernoulli
 from probinv.likelihood._exactly import Exactly
 from probinv.likelihood._gaussian import Gaussian
@@ -27,6 +32,7 @@ from probinv.likelihood._student import Student
 from probinv.likelihood._validation import estimate_noise
 
 __all__ = [
+    "AbstractConstraintLikelihood",
     "AbstractLikelihood",
     "AbstractRegionLikelihood",
     "AbstractResidualLikelihood",

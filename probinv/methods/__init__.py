@@ -7,11 +7,13 @@ from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
 from probinv.methods.smc.subset import SubsetSimulation
+from probinv.methods.smc.tempered import TemperedSMC
 
 METHODS: dict[str, type[AbstractMethod]] = {
     "nuts": NUTS,
     "hmc": HMC,
     "lifted": LiftedHMC,
+    "smc": TemperedSMC,
     "subset": SubsetSimulation,
     "map": MAP,
     "ascent": Ascent,
@@ -30,4 +32,5 @@ __all__ = [
     "Optima",
     "Progress",
     "SubsetSimulation",
+    "TemperedSMC",
 ]

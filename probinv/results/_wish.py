@@ -16,7 +16,7 @@ RARER = (
 )
 NOT_IMPOSSIBLE = (
     "Not found is not impossible: check the units and the scaling of Y*, widen the prior or the tolerance, "
-    "or let MAP search from many starts."
+    "let MAP search from many starts, or TemperedSMC come from the prior to Y* step by step."
 )
 
 
@@ -34,7 +34,7 @@ def check_wish(e: Evidence) -> Findings:
     share = float(reached.mean())
     best, best_numbers = _best(e)
     prior, prior_numbers = improbability(e)
-    numbers = {"reached_fraction": share, **best_numbers, **prior_numbers, **_evidence(e)}
+    numbers = {"reached_fraction": share, **best_numbers, **prior_numbers}
     if share >= REACHED_MOST:
         return Findings((), numbers, {})
     failed = not share >= REACHED_LEAST
@@ -85,12 +85,6 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
         numbers["distance_min"] = distance
         shown += f", {distance:.3g} from Y* in the worst output"
     return f"{text}{shown}.", numbers
-
-
-def _evidence(e: Evidence) -> dict[str, float]:
-    """log p(Y*) and its standard error, from methods that compute them."""
-    names = ("log_evidence", "log_evidence_error")
-    return {name: float(e.notes[name]) for name in names if isinstance(e.notes.get(name), int | float)}
 
 
 def improbability(e: Evidence) -> tuple[str, dict[str, float]]:

@@ -32,18 +32,6 @@ def next_level(margin: np.ndarray, previous: float, fraction: float) -> float | 
     return float(min(higher.min(), 0.0)) if higher.size else None
 
 
-def resampled(inside: np.ndarray, u: float) -> np.ndarray:
-    """Systematic resampling: N indices, each of the S particles inside N / S times on average.
-
-    Index i is the particle inside whose rank is floor((i + u) S / N), u uniform on [0, 1) (Kitagawa 1996).
-    Copies stand next to each other, so that families stay contiguous.
-    """
-    count = len(inside)
-    survivors = np.flatnonzero(inside)
-    ranks = ((np.arange(count) + u) * len(survivors) / count).astype(int)
-    return survivors[np.minimum(ranks, len(survivors) - 1)]
-
-
 def family_variance(ancestor: np.ndarray) -> float:
     r"""\sum_a s_a^2 - 1/N, times N / (N - 1): variance of P from one replicate, relative to P^2.
 

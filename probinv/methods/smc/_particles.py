@@ -11,7 +11,7 @@ from jaxtyping import Array, Int
 
 from probinv._typing import PRNGKey, Y
 from probinv.methods.kernels.crank_nicolson import Move, Particle, moved, prior_particle
-from probinv.methods.smc._levels import resampled
+from probinv.methods.smc._population import systematic
 
 SECONDS_PER_BLOCK = 0.5
 CHUNK_MOST = 500
@@ -33,7 +33,7 @@ class Population(NamedTuple):
 
     def selected(self, inside: np.ndarray, u: float) -> "Population":
         """The particles inside, as many as before, with their counters at zero."""
-        index = resampled(inside, u)
+        index = systematic(np.where(inside, 0.0, -np.inf), u)
         at = jax.tree.map(lambda leaf: leaf[index], self.at)
         zero = np.zeros(len(index), int)
         return self._replace(at=at._replace(accepted=zero, undefined=zero), ancestor=self.ancestor[index])
