@@ -39,6 +39,7 @@ from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
 from .methods import LiftedHMC as LiftedHMC
+from .methods import ParallelTempering as ParallelTempering
 from .methods import SubsetSimulation as SubsetSimulation
 from .methods import TemperedSMC as TemperedSMC
 from .posterior import Posterior as Posterior

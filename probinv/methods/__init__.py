@@ -6,6 +6,7 @@ from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
+from probinv.methods.smc.parallel import ParallelTempering
 from probinv.methods.smc.subset import SubsetSimulation
 from probinv.methods.smc.tempered import TemperedSMC
 
@@ -15,6 +16,7 @@ METHODS: dict[str, type[AbstractMethod]] = {
     "lifted": LiftedHMC,
     "smc": TemperedSMC,
     "subset": SubsetSimulation,
+    "parallel": ParallelTempering,
     "map": MAP,
     "ascent": Ascent,
 }
@@ -30,6 +32,7 @@ __all__ = [
     "Draws",
     "LiftedHMC",
     "Optima",
+    "ParallelTempering",
     "Progress",
     "SubsetSimulation",
     "TemperedSMC",

@@ -137,6 +137,8 @@ def spread(y: np.ndarray) -> np.ndarray:
     rows = np.where(np.isfinite(y), y, np.nan).reshape(len(y), -1).astype(np.float64)
     unit = np.ones(rows.shape[1])
     known = ~np.isnan(rows).all(axis=0)
+    if not known.any():
+        return unit.reshape(y.shape[1:])
     low, high = np.nanquantile(rows[:, known], [0.16, 0.84], axis=0)
     middle, deviation = (high - low) / 2, np.nanstd(rows[:, known], axis=0)
     unit[known] = np.where(middle > 0, middle, np.where(deviation > 0, deviation, 1.0))
