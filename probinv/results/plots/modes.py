@@ -16,7 +16,7 @@ from probinv.results.plots._entries import Choice, choose
 from probinv.results.plots._reading import Reading, as_reading
 from probinv.results.plots._style import CHAINS, blank, count, grid, headline, legend, number, share, style
 from probinv.results.plots.pair import thinned
-from probinv.results.thresholds import MODE_ERROR_MOST, RHAT_MOST
+from probinv.results.thresholds import MODE_ERROR_MOST
 
 POINTS_MOST = 2000
 NAMED_MOST = 20
@@ -186,8 +186,7 @@ def _weights(axes: Axes, found: Membership, colours: list[str], unit: str) -> No
 def _finding(found: Membership, unit: str) -> str:
     if found.count == 1:
         return "One mode: no valley was found among the draws"
-    apart = len(found.shares) > 1 and bool((~(found.rhat <= RHAT_MOST)).any())
-    if apart:
+    if found.apart.any():
         return f"{found.count} modes, on whose weights the {unit}s disagree"
     worst = float(found.errors.max())
     if not worst <= MODE_ERROR_MOST:
