@@ -50,20 +50,20 @@ def directions(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
     n = rows.shape[1]
     scale = rows.std(axis=0)
     scaled = (rows - rows.mean(axis=0)) / scale
-    w = _whitening(scaled)
+    w = whitening(scaled)
     white = scaled @ w
     found = [np.eye(n), w]
     if 1 < n <= FOURTH_MOST:
         fourth = (white * (white**2).sum(axis=1, keepdims=True)).T @ white / len(white)
         found.append(w @ np.linalg.eigh(fourth)[1])
-    found.append(w @ _between(white, groups))
+    found.append(w @ between(white, groups))
     if 2 * n > len(rows):  # the discriminant then fits noise; entry by entry it does not
-        apart = _between(scaled, groups)
+        apart = between(scaled, groups)
         found.append(apart / (scaled @ apart).std(axis=0))
     return np.concatenate(found, axis=1) / scale[:, None]
 
 
-def _whitening(scaled: np.ndarray) -> np.ndarray:
+def whitening(scaled: np.ndarray) -> np.ndarray:
     """W (n, rank) with W^T C W = I."""
     count, n = scaled.shape
     if n <= count:
@@ -75,7 +75,7 @@ def _whitening(scaled: np.ndarray) -> np.ndarray:
     return scaled.T @ vectors[:, keep] / (values[keep] * np.sqrt(count))
 
 
-def _between(white: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def between(white: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """The principal axes of the means of the groups."""
     _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     sums = np.zeros((len(sizes), white.shape[1]))

@@ -50,7 +50,7 @@ class Membership:
 
     @property
     def apart(self) -> np.ndarray:
-        """(mode,) whether chains disagree. Replicates are independent: how far they differ is an error only."""
+        """(mode,) whether chains disagree. Replicates are independent: their difference is an error only."""
         # written so that NaN counts as bad: NaN > 1.01 is False
         return ~(self.rhat <= RHAT_MOST) & np.isnan(self.families)
 

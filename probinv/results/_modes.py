@@ -52,17 +52,18 @@ def _weighed(e: Evidence, modes: Membership) -> Reason:
         return Reason(
             "separate modes",
             f"The draws form {modes.count} modes and the {_parts(e)} disagree on their weights: "
-            f"{_shares(modes, _worst(modes.rhat))}. Residuals do not show it: perfect as they may be, how much "
-            f"each mode weighs is not known.{hedge}",
+            f"{_shares(modes, _worst(modes.rhat))}. How much each mode weighs is not "
+            f"known, be the residuals as good as they may.{hedge}",
             _advice(e),
             Verdict.NOT_CONVERGED,
         )
     few = e.ancestors is None and not modes.ess.min() >= ESS_LEAST
     if few or not modes.errors.max() <= MODE_ERROR_MOST:
+        why = _worth(modes) if few else f"{_shares(modes, int(modes.errors.argmax())).capitalize()}."
         return Reason(
             "mode weights",
             f"The draws form {modes.count} modes whose weights are not well known: {_weights(modes)}. "
-            f"{_worth(modes) if few else _shares(modes, int(modes.errors.argmax())).capitalize() + '.'}{hedge}",
+            f"{why}{hedge}",
             _advice(e),
             Verdict.NOT_CONVERGED,
         )

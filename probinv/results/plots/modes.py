@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from scipy.spatial import cKDTree
 
 from probinv._errors import InputError
+from probinv.results._combination import formula
 from probinv.results._membership import Membership
 from probinv.results.plots._entries import Choice, choose
 from probinv.results.plots._reading import Reading, as_reading
@@ -24,7 +25,6 @@ CANDIDATES = 8
 ENTRIES_MOST = 200
 NEIGHBOURS = 5
 BETTER = 0.02
-TERMS = 3
 COMBINED = "Axes are the combinations of inputs, in standard deviations, that part the modes best."
 
 
@@ -98,7 +98,7 @@ def _view(reading: Reading, rows: np.ndarray, labels: np.ndarray, picked: list[i
     combined = scaled[:, used] @ axes
     if _purity(combined, labels) <= max(pure) + BETTER:
         return _View(shown[:, best], tuple(names[int(free[k])] for k in best))
-    return _View(combined, tuple(_formula(axis, [names[int(free[k])] for k in used]) for axis in axes.T))
+    return _View(combined, tuple(formula(axis, [names[int(free[k])] for k in used]) for axis in axes.T))
 
 
 def _kept(columns: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -129,13 +129,6 @@ def _discriminants(scaled: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return first
     rest = scaled - scaled @ first @ first.T
     return np.column_stack([first, np.linalg.svd(rest, full_matrices=False)[2][0]])
-
-
-def _formula(axis: np.ndarray, names: list[str]) -> str:
-    """The combination in words: its largest terms."""
-    terms = [int(k) for k in np.argsort(-np.abs(axis))[:TERMS]]
-    text = " ".join(f"{'-' if axis[k] < 0 else '+'} {abs(axis[k]):.2f} {names[k]}" for k in terms)
-    return text.removeprefix("+ ") + (" ..." if len(axis) > TERMS else "")
 
 
 def _colours(many: int) -> list[str]:
