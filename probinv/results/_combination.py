@@ -42,12 +42,13 @@ def check_combination(e: Evidence) -> Findings:
     )
     rhat = float(statistics.rhat[0])
     numbers, where = {"rhat_combination": rhat}, {"rhat_combination": _named(entries, keep, axis)}
-    if rhat <= COMBINATION_RHAT_MOST:
+    told = e.modes is not None and bool(e.modes.apart.any())  # `check_modes` says more
+    if rhat <= COMBINATION_RHAT_MOST or told:
         return Findings((), numbers, where)
     reason = Reason(
         "combination",
-        f"The {e.unit}s disagree along a combination of inputs: R-hat is {rhat:.3f} for "
-        f"{where['rhat_combination']}.",
+        f"The {e.unit}s disagree along a combination of inputs: R-hat of {where['rhat_combination']} is "
+        f"{rhat:.3f}.",
         "Take more draws; if they stay apart, let TemperedSMC find and weigh the places.",
         Verdict.NOT_CONVERGED,
     )

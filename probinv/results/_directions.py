@@ -9,7 +9,7 @@ RANK = 1e-13
 WINDOW = 0.02
 FOURTH_MOST = 45
 GROUP_AXES = 5
-VALLEY_RATIO, VALLEY_CHANCE = 0.1, 0.003
+VALLEY_SEEN, VALLEY_RATIO, VALLEY_CHANCE = 0.05, 0.1, 0.003
 
 
 class Valleys(NamedTuple):
@@ -115,13 +115,15 @@ def _middle(ordered: np.ndarray, width: np.ndarray, allowed: np.ndarray, step: i
 
 
 def is_empty(values: np.ndarray, at: float, left: float, right: float) -> bool:
-    """P(c | the density of the valley is 1/10 of the lower peak's) < 0.003, of values that chose nothing.
+    """c <= m / 20 and P(c | valley at 1/10 of the lower peak) < 0.003, of values that had no part in choosing.
 
-    c counts the values in [at - h, at + h], h = (right - left) / 8, given those there and in the lower of the
-    windows of the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is
-    connected: what lies between its densest places is not empty.
+    c counts the values in [at - h, at + h], h = (right - left) / 8, and m those in the lower of the windows of
+    the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is connected,
+    and what lies between its densest places is not empty.
     """
     half = (right - left) / 8
     valley, *peaks = (int((np.abs(values - place) <= half).sum()) for place in (at, left, right))
-    both = valley + min(peaks)
-    return bool(binom.cdf(valley, both, VALLEY_RATIO / (1 + VALLEY_RATIO)) < VALLEY_CHANCE)
+    if valley > VALLEY_SEEN * min(peaks):
+        return False
+    chance = binom.cdf(valley, valley + min(peaks), VALLEY_RATIO / (1 + VALLEY_RATIO))
+    return bool(chance < VALLEY_CHANCE)

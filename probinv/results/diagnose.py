@@ -4,7 +4,6 @@ import numpy as np
 import xarray as xr
 
 from probinv._errors import InputError
-from probinv.results._combination import check_combination
 from probinv.results._evidence import Evidence, gather
 from probinv.results._mixing import check_mixing
 from probinv.results._modes import check_modes
@@ -30,7 +29,6 @@ CHECKS = (
     check_bounds,
     check_movement,
     check_mixing,
-    check_combination,
     check_modes,
     check_ancestors,
     check_evidence,
