@@ -36,6 +36,7 @@ from .methods import HMC as HMC
 from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
+from .methods import LiftedHMC as LiftedHMC
 from .posterior import Posterior as Posterior
 from .prior import Empirical as Empirical
 from .prior import Fixed as Fixed

@@ -50,7 +50,7 @@ PLANTED = [
     ("import_order", "likelihood/a.py", "from probinv import invert", "from the front page"),
     ("import_order", "likelihood/a.py", "import probinv", "from the front page"),
     ("import_order", "_typing.py", "from probinv.prior import Normal", "_typing may not import prior"),
-    ("import_order", "_invert.py", "from probinv.bench import problems", "_invert may not import bench"),
+    ("import_order", "_invert/run.py", "from probinv.bench import problems", "_invert may not import bench"),
     ("import_order", "helpers/a.py", "", "no such room"),
     ("families", "methods/mcmc/a.py", "from probinv.methods.smc import step", "mcmc may not import smc"),
     ("families", "methods/mcmc/a.py", "from ..optimise.map import MAP", "mcmc may not import optimise"),

@@ -13,9 +13,11 @@ import pytest
 import xarray as xr
 
 import probinv
-from probinv import InputError, NumericalError, ResourceError, ViewError, _invert
+from probinv import InputError, NumericalError, ResourceError, ViewError
+from probinv._invert import bar, facts, run
 from probinv.likelihood import Exactly, Gaussian, Label
 from probinv.methods import HMC, MAP, NUTS, Ascent
+from probinv.methods.kernels import blocks
 from probinv.methods.mcmc import _run
 from probinv.posterior import Posterior
 from probinv.prior import Normal, Uniform
@@ -112,16 +114,16 @@ def test_seeds(whole: xr.DataTree) -> None:
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "0", np.zeros(2), jnp.zeros(2, jnp.uint32), 2**63], ids=str)
 def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
     with pytest.raises(InputError, match="seed"):
-        _invert._as_key(seed)
+        run.as_key(seed)
 
 
 def test_large_seeds_differ_whatever_the_precision_outside() -> None:
     """2^32 is not 0, and the same seed is the same key with and without 64-bit integers outside."""
-    keys = {seed: jax.random.key_data(_invert._as_key(seed)).tolist() for seed in (0, 5, 2**32, 2**62)}
+    keys = {seed: jax.random.key_data(run.as_key(seed)).tolist() for seed in (0, 5, 2**32, 2**62)}
     assert len({tuple(key) for key in keys.values()}) == 4
     with jax.enable_x64(True):
         for seed, key in keys.items():
-            assert jax.random.key_data(_invert._as_key(seed)).tolist() == key
+            assert jax.random.key_data(run.as_key(seed)).tolist() == key
 
 
 def test_a_second_target_compiles_nothing(whole: xr.DataTree) -> None:
@@ -188,8 +190,8 @@ def interrupted_after(draws: int, monkeypatch: pytest.MonkeyPatch, **settings: A
 
     done = {"warm-up": 0, "sampling": 0}
     with monkeypatch.context() as patch:
-        patch.setattr(_run._Loop, "_count", lambda loop, left, thin: min(left, 10))
-        patch.setattr(_invert._Bar, "update", update)
+        patch.setattr(blocks.Blocks, "_count", lambda loop, left, thin: min(left, 10))
+        patch.setattr(bar.Bar, "update", update)
         return invert(**settings)
 
 
@@ -222,7 +224,7 @@ def test_a_signal_out_of_the_blue_is_heard_soon(whole: xr.DataTree, monkeypatch:
             timers[0].start()
 
     timers: list[threading.Timer] = []
-    monkeypatch.setattr(_invert._Bar, "update", update)
+    monkeypatch.setattr(bar.Bar, "update", update)
     tree = invert(method=NUTS(draws=500_000, warmup=60, chains=3))
     timers[0].join()
     assert provenance(tree)["interrupted"] is True
@@ -278,22 +280,22 @@ def test_the_hash_of_a_posterior_knows_its_kind() -> None:
         for wish in (Gaussian([1.0, 1.0], 1.0), Label(1), Label(1, "probabilities"))
     ]
     cases.append(Posterior(cases[0].prior, tanh_network(3, 4, 2, seed=1), cases[0].likelihood))
-    hashes = [_invert._posterior_hash(case) for case in cases]
+    hashes = [facts.posterior_hash(case) for case in cases]
     assert len(set(hashes)) == len(cases)
-    assert hashes == [_invert._posterior_hash(case) for case in cases]
+    assert hashes == [facts.posterior_hash(case) for case in cases]
 
 
 def test_a_run_that_cannot_fit_is_refused_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    need = _invert.require_memory(POSTERIOR, SHORT)
-    monkeypatch.setattr(_invert, "memory_available", lambda: need)
-    assert _invert.require_memory(POSTERIOR, SHORT) == need
-    monkeypatch.setattr(_invert, "memory_available", lambda: need - 1)
+    need = run.require_memory(POSTERIOR, SHORT)
+    monkeypatch.setattr(run, "memory_available", lambda: need)
+    assert run.require_memory(POSTERIOR, SHORT) == need
+    monkeypatch.setattr(run, "memory_available", lambda: need - 1)
     with pytest.raises(ResourceError, match="GB of memory"):
         invert()
     many = NUTS(draws=10_000_000, chains=8)
-    monkeypatch.setattr(_invert, "memory_available", lambda: None)
-    wanted = _invert.require_memory(POSTERIOR, many)
-    monkeypatch.setattr(_invert, "memory_available", lambda: 2_000_000_000)
+    monkeypatch.setattr(run, "memory_available", lambda: None)
+    wanted = run.require_memory(POSTERIOR, many)
+    monkeypatch.setattr(run, "memory_available", lambda: 2_000_000_000)
     with compilations() as compiled, pytest.raises(ResourceError) as caught:
         invert(method=many)
     assert compiled == []
@@ -305,16 +307,16 @@ def test_a_run_that_cannot_fit_is_refused_with_the_number(monkeypatch: pytest.Mo
 def test_the_estimate_covers_what_the_result_holds(whole: xr.DataTree) -> None:
     """Of the whole tree, in bytes; and it grows by what each further draw adds to the tree."""
     held = sum(dataset.ds.nbytes for dataset in whole.subtree)
-    need = _invert.require_memory(POSTERIOR, SHORT)
+    need = run.require_memory(POSTERIOR, SHORT)
     assert need > held
-    longer = _invert.require_memory(POSTERIOR, NUTS(draws=80, warmup=60, chains=3))
+    longer = run.require_memory(POSTERIOR, NUTS(draws=80, warmup=60, chains=3))
     of_draws = sum(whole[group].ds.nbytes for group in SAMPLED)
     assert longer - need > of_draws
     assert need < 1e9
 
 
 def test_the_memory_of_this_machine_is_known() -> None:
-    have = _invert.memory_available()
+    have = run.memory_available()
     assert have is None or 1e7 < have < 1e14
 
 
@@ -327,7 +329,7 @@ def test_the_memory_of_this_machine_is_known() -> None:
 )
 def test_what_is_no_posterior_or_method_is_refused(posterior: Any, method: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        _invert._check(posterior, method)
+        run.check(posterior, method)
 
 
 def test_a_wish_without_a_density_is_refused_before_compiling() -> None:
@@ -449,8 +451,8 @@ def test_an_interrupt_after_sampling_loses_nothing(
             os.kill(os.getpid(), signal.SIGINT)
         return made(*args)
 
-    made, before = _invert._prior_groups, signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(_invert, "_prior_groups", pressed)
+    made, before = run.prior_groups, signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(run, "prior_groups", pressed)
     assert same(invert(), whole)
     assert "the draws are there" in capsys.readouterr().err
     presses[0] = 2

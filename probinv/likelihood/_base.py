@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num, PyTree
 
@@ -64,9 +65,38 @@ class AbstractLikelihood(eqx.Module):
         """The wish in one plain sentence, for the report; `name` is what the output is called."""
 
 
-class AbstractResidualLikelihood(AbstractLikelihood):
+class AbstractConstraintLikelihood(AbstractLikelihood):
+    """A wish that is an equation: r(y) + s eta = 0 with eta ~ N(0, I); s = 0 where it is to hold exactly."""
+
+    @abstractmethod
+    def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """r(y), and s, which does not depend on y."""
+
+    @property
+    @abstractmethod
+    def exact_outputs(self) -> int:
+        """How many entries of s are zero. Host only."""
+
+
+class AbstractResidualLikelihood(AbstractConstraintLikelihood):
     """A likelihood with log p(Y* | y) = const - |r(y)|^2 / 2."""
+
+    def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """r(y) and s = 1: the tolerance is the unit of r."""
+        r = self.residual(y)
+        return r, jnp.ones_like(r)
+
+    @property
+    def exact_outputs(self) -> int:
+        """None."""
+        return 0
 
     @abstractmethod
     def residual(self, y: Y) -> Float[Array, " m"]:
         """r(y), whitened: zero where y meets the wish, of unit scale at its tolerance."""
+
+
+def has_density(likelihood: AbstractLikelihood) -> bool:
+    """Whether p(Y* | y) is a function that can be computed: False where a part is to hold exactly."""
+    exact = isinstance(likelihood, AbstractConstraintLikelihood)
+    return not exact or isinstance(likelihood, AbstractResidualLikelihood)

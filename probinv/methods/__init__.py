@@ -1,6 +1,7 @@
 """Methods: a view of the posterior in, draws or points out. The registry has one line for each."""
 
 from probinv.methods._base import AbstractMethod, Cost, Draws, Optima, Progress
+from probinv.methods.manifold.lifted_hmc import LiftedHMC
 from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
@@ -9,6 +10,7 @@ from probinv.methods.optimise.map import MAP
 METHODS: dict[str, type[AbstractMethod]] = {
     "nuts": NUTS,
     "hmc": HMC,
+    "lifted": LiftedHMC,
     "map": MAP,
     "ascent": Ascent,
 }
@@ -22,6 +24,7 @@ __all__ = [
     "Ascent",
     "Cost",
     "Draws",
+    "LiftedHMC",
     "Optima",
     "Progress",
 ]

@@ -1,8 +1,10 @@
 """p(x | Y*) = p(Y* | f(x)) p(x) / p(Y*): the posterior and the views of it that methods are handed."""
 
+from probinv.posterior._constraint import Constraint
 from probinv.posterior._posterior import Posterior
+from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, sample_prior, simulate
-from probinv.posterior._views import Chain, Constraint, Density, Joint, Residual, Tempered
+from probinv.posterior._views import Chain, Density, Joint, Residual, Tempered
 
 __all__ = [
     "Chain",
@@ -12,8 +14,10 @@ __all__ = [
     "Joint",
     "Posterior",
     "Residual",
+    "Ridge",
     "Tempered",
     "evaluate",
+    "find_ridge",
     "sample_prior",
     "simulate",
 ]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from probinv._checks import fresh
 from probinv._typing import PRNGKey
-from probinv.likelihood._base import AbstractResidualLikelihood, YStar
+from probinv.likelihood._base import AbstractResidualLikelihood, YStar, has_density
 from probinv.posterior._posterior import Posterior
 
 
@@ -20,7 +20,8 @@ class Evaluation(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     log_prior: np.ndarray
-    log_likelihood: np.ndarray
+    log_likelihood: np.ndarray | None
+    """None where the wish has no density (`Exactly`)."""
     reached: np.ndarray
     residual_norm: np.ndarray
     """|r(z)| in tolerances; NaN where the likelihood has no residual."""
@@ -35,7 +36,8 @@ def _evaluate(posterior: Posterior, z: Float[Array | np.ndarray, "b n"]) -> tupl
         norm = jnp.asarray(jnp.nan)
         if isinstance(likelihood, AbstractResidualLikelihood):
             norm = jnp.linalg.norm(likelihood.residual(y))
-        return x, y, posterior.log_prior(z), likelihood.log_prob(y), likelihood.reached(y), norm
+        fit = likelihood.log_prob(y) if has_density(likelihood) else jnp.zeros(())
+        return x, y, posterior.log_prior(z), fit, likelihood.reached(y), norm
 
     return jax.vmap(one)(jnp.asarray(z))
 
@@ -55,7 +57,8 @@ def evaluate(posterior: Posterior, z: Float[np.ndarray, "b n"]) -> Evaluation:
         padded = np.zeros((batch, posterior.size))
         padded[: len(chunk)] = chunk
         parts.append([np.asarray(part)[: len(chunk)] for part in _evaluate(posterior, padded)])
-    return Evaluation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    values = Evaluation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return values if has_density(posterior.likelihood) else values._replace(log_likelihood=None)
 
 
 @eqx.filter_jit

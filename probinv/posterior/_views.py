@@ -130,16 +130,6 @@ def _refuse(view: str, purpose: str) -> NoReturn:
 
 
 @final
-class Constraint(AbstractMissingView):
-    """c(z, eta) = f(T(z)) + sigma eta - Y* = 0, with its Jacobian and the base density."""
-
-    @staticmethod
-    def of(posterior: Posterior) -> NoReturn:
-        """Raises a ViewError: lifted and manifold HMC are not part of this version."""
-        _refuse("Constraint", "lifted and manifold HMC")
-
-
-@final
 class Chain(AbstractMissingView):
     """The layers of a layered network, one by one."""
 

@@ -1,5 +1,6 @@
 """p(x), what inputs are plausible at all: x = T(z), with z ~ N(0, I) wherever that can be had."""
 
+from probinv.prior._affine import is_affine
 from probinv.prior._as_prior import as_prior
 from probinv.prior._base import AbstractArrayPrior, AbstractPrior, AbstractStandardPrior
 from probinv.prior._condition import condition
@@ -30,4 +31,5 @@ __all__ = [
     "as_prior",
     "condition",
     "fit_gaussian",
+    "is_affine",
 ]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from probinv import _invert
+from probinv._invert import bar, run
 from probinv.cli._spec import read_spec
 from probinv.likelihood import Gaussian
 from probinv.methods import NUTS
+from probinv.methods.kernels import blocks
 from probinv.posterior import Posterior
 from probinv.prior import Uniform
 from probinv.results.files import load
@@ -56,7 +57,7 @@ def test_it_says_what_it_does(done: Done) -> None:
 def test_it_is_what_the_library_gives(done: Done) -> None:
     posterior = Posterior(Uniform(-1.0, 1.0, 3), network(), Gaussian([0.3, np.nan], 0.1))
     method = NUTS(draws=20, warmup=10, chains=2)
-    tree = _invert.invert(posterior, method, seed=3, progress=False, verdict=False)
+    tree = run.invert(posterior, method, seed=3, progress=False, verdict=False)
     saved = load(done.folder / "result.nc")
     np.testing.assert_array_equal(saved["posterior"]["x"].values, tree["posterior"]["x"].values)
     assert provenance(saved)["settings"]["draws"] == 20
@@ -99,7 +100,7 @@ def test_a_longer_run_continues(done: Done, capsys: pytest.CaptureFixture[str]) 
 def interrupt(monkeypatch: pytest.MonkeyPatch, phase: str, calls: int) -> None:
     """Ctrl-C when the progress bar is told of that phase for the `calls`-th time."""
     told = []
-    plain = _invert._Bar.update
+    plain = bar.Bar.update
 
     def update(self: Any, steps: int, now: str) -> None:
         plain(self, steps, now)
@@ -107,18 +108,16 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, phase: str, calls: int) -> None:
         if told.count(phase) == calls:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_invert._Bar, "update", update)
+    monkeypatch.setattr(bar.Bar, "update", update)
 
 
 @pytest.mark.slow
 def test_ctrl_c_saves_a_valid_prefix_that_can_be_continued(
     done: Done, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from probinv.methods.mcmc import _run
-
     spec, path = done.folder / "spec.toml", done.folder / "stopped.nc"
     with monkeypatch.context() as patched:
-        patched.setattr(_run._Loop, "_count", lambda self, left, thin: min(left, 5))
+        patched.setattr(blocks.Blocks, "_count", lambda self, left, thin: min(left, 5))
         interrupt(patched, "sampling", 2)
         assert call("invert", spec, "-o", path, "--quiet") == 130
     out, err = capsys.readouterr()

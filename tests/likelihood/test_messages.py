@@ -117,15 +117,9 @@ def test_traced_y_star_is_refused_at_construction_and_taken_by_at() -> None:
 @pytest.mark.parametrize(
     ("wish", "other", "message", "instead"),
     [
-        (
-            Exactly([7.0, NAN]),
-            [NAN, 1.0],
-            "needs method LiftedHMC, which is not part",
-            "use Gaussian with a small scale",
-        ),
         (Argmax(1), 0, "subset simulation.*which is not part of this version", "use Label"),
     ],
-    ids=["exactly", "argmax"],
+    ids=["argmax"],
 )
 def test_named_but_not_computed(
     wish: AbstractLikelihood, other: object, message: str, instead: str, key: jax.Array
@@ -139,6 +133,22 @@ def test_named_but_not_computed(
         with pytest.raises(ViewError, match=message) as caught:
             compute(y)
         assert caught.value.instead == instead
+
+
+def test_an_exact_wish_is_an_equation_and_not_a_density(key: jax.Array) -> None:
+    wish, y = Exactly([7.0, NAN]), jnp.array([7.5, 3.0])
+    r, slack = wish.constraint(y)
+    assert r.tolist() == [0.5, 0.0]
+    assert slack.tolist() == [0.0, 1.0]
+    assert wish.exact_outputs == 1
+    assert not wish.reached(y)
+    assert wish.reached(jnp.array([7.0, -4.0]))
+    assert not wish.reached(jnp.array([NAN, 1.0]))
+    np.testing.assert_array_equal(wish.simulate(key, y), [7.5, NAN])
+    np.testing.assert_array_equal(wish.at([NAN, 1.0]).target, [NAN, 1.0])
+    for compute in (wish.log_prob, jax.grad(wish.log_prob)):
+        with pytest.raises(ViewError, match="LiftedHMC"):
+            compute(y)
 
 
 def test_descriptions() -> None:

@@ -13,6 +13,7 @@ import pytest
 from probinv import InputError, NumericalError
 from probinv.likelihood import Gaussian
 from probinv.methods import HMC, METHODS, NUTS, AbstractMethod, Draws
+from probinv.methods.kernels import blocks
 from probinv.methods.kernels.hamiltonian import advance, initialise
 from probinv.methods.mcmc import _run
 from probinv.posterior import Density, Posterior
@@ -100,7 +101,7 @@ def test_the_draws_do_not_depend_on_the_cuts(
         calls.append(min(left, loop.rows, cuts[len(calls) % len(cuts)]))
         return calls[-1]
 
-    monkeypatch.setattr(_run._Loop, "_count", count)
+    monkeypatch.setattr(blocks.Blocks, "_count", count)
     assert prefix(run(), whole)
     assert sum(calls) == WARMUP + DRAWS
     assert len(calls) >= (WARMUP + DRAWS) / max(cuts)
@@ -119,7 +120,7 @@ def test_no_step_of_any_chain_shares_its_key() -> None:
 
 @pytest.mark.slow
 def test_the_draws_do_not_depend_on_the_buffer(whole: Draws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_run, "ROWS_MOST", 7)
+    monkeypatch.setattr(blocks, "ROWS_MOST", 7)
     assert prefix(run(), whole)
 
 
@@ -127,7 +128,7 @@ def test_the_draws_do_not_depend_on_the_buffer(whole: Draws, monkeypatch: pytest
 def test_an_interrupt_leaves_a_prefix_that_can_be_continued(
     block: int, whole: Draws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_run._Loop, "_count", lambda loop, left, thin: min(left, 9))
+    monkeypatch.setattr(blocks.Blocks, "_count", lambda loop, left, thin: min(left, 9))
     part = run(progress=Interrupt(block, "sampling"))
     assert part.interrupted
     assert part.z.shape == (CHAINS, 9 * block, 5)
@@ -154,7 +155,7 @@ def test_an_interrupt_inside_a_block_loses_that_block_only(
         calls.append(int(args[4]))
         return state, out if sum(calls) < WARMUP + 25 else dict.fromkeys(out, Signal())
 
-    monkeypatch.setattr(_run._Loop, "_count", lambda loop, left, thin: min(left, 10))
+    monkeypatch.setattr(blocks.Blocks, "_count", lambda loop, left, thin: min(left, 10))
     monkeypatch.setattr(_run, "advance", interrupted)
     part = run()
     monkeypatch.setattr(_run, "advance", advance)
@@ -168,7 +169,7 @@ def test_an_interrupt_inside_a_block_loses_that_block_only(
 def test_an_interrupt_in_the_warmup_keeps_nothing_and_says_so(
     update: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_run._Loop, "_count", lambda loop, left, thin: min(left, 20))
+    monkeypatch.setattr(blocks.Blocks, "_count", lambda loop, left, thin: min(left, 20))
     with pytest.raises(KeyboardInterrupt, match="during warm-up"):
         run(progress=Interrupt(update, "warm-up"))
 
@@ -196,7 +197,7 @@ def test_an_interrupt_at_once_after_a_resume_keeps_the_state(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_run._Loop, "_count", interrupted)
+    monkeypatch.setattr(blocks.Blocks, "_count", interrupted)
     nothing = run(resume=part.state)
     monkeypatch.undo()
     assert nothing.interrupted

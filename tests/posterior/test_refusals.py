@@ -22,7 +22,7 @@ def wishing(likelihood: Any) -> Posterior:
     return Posterior(NORMAL, NETWORK, likelihood)
 
 
-@pytest.mark.parametrize("view", [Constraint, Chain, Joint])
+@pytest.mark.parametrize("view", [Chain, Joint])
 def test_views_of_later_methods_are_refused(view: Any) -> None:
     with pytest.raises(ViewError, match=view.__name__) as caught:
         view.of(posterior("linear"))
@@ -116,6 +116,20 @@ def test_what_fits_is_accepted() -> None:
 def test_a_wish_that_is_no_law_cannot_be_simulated(key: Any) -> None:
     with pytest.raises(ViewError, match="Interval cannot simulate"):
         simulate(wishing(Interval([0.0, 0.0], [1.0, 1.0], 0.1)), key, 3)
+
+
+def test_a_constraint_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ViewError, match="Label is not an equation") as caught:
+        Constraint.of(wishing(Label(1)))
+    _three_parts(caught.value)
+    more = Posterior(Normal(0.0, 1.0, 1), lambda x: jnp.stack([x[0], 2 * x[0]]), Exactly([0.1, 0.2]))
+    with pytest.raises(ViewError, match="2 outputs are to be met exactly with 1") as caught:
+        Constraint.of(more)
+    _three_parts(caught.value)
+    many = Posterior(Normal(0.0, 1.0, 600), lambda x: jnp.tanh(x), Gaussian(np.zeros(600), 0.1))
+    with pytest.raises(ViewError, match="too many") as caught:
+        Constraint.of(many)
+    assert "NUTS" in caught.value.instead
 
 
 def _three_parts(error: ViewError) -> None:

@@ -9,8 +9,9 @@ from probinv._checks import as_count
 from probinv._errors import InputError
 from probinv._typing import PRNGKey
 from probinv.methods._base import AbstractMethod, Draws, Progress
+from probinv.methods.kernels.blocks import Plan
 from probinv.methods.kernels.hamiltonian import Settings
-from probinv.methods.mcmc._run import Plan, memory, run_chains
+from probinv.methods.mcmc._run import memory, run_chains
 from probinv.posterior import Density
 
 

@@ -1,0 +1,5 @@
+"""invert: view -> draws -> x and y -> DataTree -> verdict."""
+
+from probinv._invert.run import invert, query, require_memory
+
+__all__ = ["invert", "query", "require_memory"]
