@@ -17,8 +17,7 @@ from probinv.bench.problems import train_network
 from probinv.bench.result import Result
 from probinv.forward import Function, Layered
 from probinv.likelihood import Exactly, Gaussian
-from probinv.methods import NUTS, AbstractMethod
-from probinv.methods import NUTS as LiftedHMC
+from probinv.methods import NUTS, AbstractMethod, LiftedHMC
 from probinv.posterior import Posterior
 from probinv.prior import Normal
 from probinv.results.tree import provenance

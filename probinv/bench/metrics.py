@@ -57,16 +57,14 @@ def _worth(draws: np.ndarray) -> tuple[float, float]:
 def worth_of(tree: xr.DataTree) -> Worth:
     """`worth` of x, of the energy and of the log likelihood of a result of `invert`.
 
-    The energy is left out where the method has none, the log likelihood where it is the same number in
-    every draw (an exact wish).
+    The energy is left out where the method has none, the log likelihood where the wish has none.
     """
     stats = tree["sample_stats"]
     quantities = {str(name): value.values for name, value in tree["posterior"].data_vars.items()}
     if "energy" in stats:
         quantities["energy"] = stats["energy"].values
-    log_likelihood = tree["log_likelihood"]["y_star"].values
-    if np.ptp(log_likelihood) > 0:
-        quantities["log likelihood"] = log_likelihood
+    if "log_likelihood" in tree.children:
+        quantities["log likelihood"] = tree["log_likelihood"]["y_star"].values
     return worth(quantities)
 
 
