@@ -37,6 +37,7 @@ from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
 from .methods import LiftedHMC as LiftedHMC
+from .methods import TemperedSMC as TemperedSMC
 from .posterior import Posterior as Posterior
 from .prior import Empirical as Empirical
 from .prior import Fixed as Fixed

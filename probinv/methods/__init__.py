@@ -6,11 +6,13 @@ from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
+from probinv.methods.smc.tempered import TemperedSMC
 
 METHODS: dict[str, type[AbstractMethod]] = {
     "nuts": NUTS,
     "hmc": HMC,
     "lifted": LiftedHMC,
+    "smc": TemperedSMC,
     "map": MAP,
     "ascent": Ascent,
 }
@@ -27,4 +29,5 @@ __all__ = [
     "LiftedHMC",
     "Optima",
     "Progress",
+    "TemperedSMC",
 ]

@@ -1,6 +1,7 @@
 """p(x | Y*) = p(Y* | f(x)) p(x) / p(Y*): the posterior and the views of it that methods are handed."""
 
 from probinv.posterior._constraint import Constraint
+from probinv.posterior._path import Path
 from probinv.posterior._posterior import Posterior
 from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, sample_prior, simulate
@@ -12,6 +13,7 @@ __all__ = [
     "Density",
     "Evaluation",
     "Joint",
+    "Path",
     "Posterior",
     "Residual",
     "Ridge",

@@ -1,0 +1,221 @@
+"""A run of TemperedSMC: replicates one after the other, each from the prior to the posterior."""
+
+import time
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from probinv._errors import NumericalError
+from probinv._typing import PRNGKey
+from probinv.methods._base import Cost, Draws, Progress
+from probinv.methods.smc._mutate import Settings, fit, mutate, prior_draws, projected, residuals
+from probinv.methods.smc._population import log_mean_exp, next_power, systematic
+from probinv.posterior import Path
+
+STAGES_MOST = 300
+STEP_FIRST = 1.0
+DENSE_MOST = 200
+"""Coordinates up to which the population's full covariance shapes the moves."""
+JITTER = 1e-12
+
+
+class Plan(NamedTuple):
+    """How much to run."""
+
+    particles: int
+    replicates: int
+    moves: int
+    last_moves: int
+    keep: float
+
+
+class Replicate(NamedTuple):
+    """One population at the end of its path."""
+
+    z: np.ndarray
+    ancestor: np.ndarray
+    log_evidence: float
+    powers: list[float]
+    acceptance: float
+    step: float
+    totals: np.ndarray
+    arrived: bool
+    lost: int
+
+
+def run_tempered(settings: Settings, plan: Plan, view: Path, key: PRNGKey, progress: Progress) -> Draws:
+    """Equally weighted draws of every replicate."""
+    began, compiled = time.perf_counter(), 0.0
+    done: list[Replicate] = []
+    interrupted = False
+    try:
+        for number, key_one in enumerate(jax.random.split(key, plan.replicates)):
+            run = _Run(settings, plan, view, key_one, progress)
+            if number == 0:
+                compiled = run.compile()
+            done.append(run.run())
+    except KeyboardInterrupt:
+        if not done:
+            raise KeyboardInterrupt("interrupted in the first replicate: there is no draw to keep") from None
+        interrupted = True
+    cost = Cost(int(sum(one.totals[1] for one in done)), compiled, time.perf_counter() - began - compiled)
+    return Draws(np.stack([one.z for one in done]), _stats(done), cost, {}, interrupted, _notes(plan, done))
+
+
+def _stats(done: list[Replicate]) -> dict[str, np.ndarray]:
+    shape = (len(done), len(done[0].z))
+
+    def spread(values: list[float]) -> np.ndarray:
+        return np.broadcast_to(np.asarray(values)[:, None], shape).copy()
+
+    return {
+        "ancestor": np.stack([one.ancestor for one in done]),
+        "acceptance_rate": spread([one.acceptance for one in done]),
+        "step_size": spread([one.step for one in done]),
+        "n_steps": spread([one.totals[0] / shape[1] for one in done]),
+        "diverging": np.zeros(shape, bool),
+    }
+
+
+def _notes(plan: Plan, done: list[Replicate]) -> dict[str, Any]:
+    evidence = np.array([one.log_evidence for one in done])
+    error = float(evidence.std(ddof=1) / np.sqrt(len(done))) if len(done) > 1 else None
+    notes = {
+        "algorithm": "TemperedSMC",
+        "particles": plan.particles,
+        # the mean of unbiased estimates is unbiased; that of their logarithms is not
+        "log_evidence": log_mean_exp(evidence),
+        "log_evidence_error": error,
+        "log_evidence_replicates": evidence.tolist(),
+        "temperatures": [one.powers for one in done],
+        "lost_particles": [one.lost for one in done],
+        "failed_trajectories": [int(one.totals[2]) for one in done],
+    }
+    if not all(one.arrived for one in done):
+        notes["not_found"] = "no input was found that gives Y*; these are the nearest"
+    return notes
+
+
+class _Run:
+    """One replicate."""
+
+    def __init__(self, settings: Settings, plan: Plan, view: Path, key: PRNGKey, progress: Progress) -> None:
+        self.settings, self.plan, self.view, self.progress = settings, plan, view, progress
+        self.key_first, self.key_resample, self.key_move, self.key_last = jax.random.split(key, 4)
+        self.step = jnp.asarray(STEP_FIRST)
+        self.acceptance = 0.0
+        self.totals = np.zeros(3, int)
+
+    def compile(self) -> float:
+        """Seconds until all programs of a run are there."""
+        began = time.perf_counter()
+        z = self._first()
+        np.asarray(fit(self.view, z, self.settings.batch))
+        self._mutate(np.asarray(z), 1.0, self.key_move, 0)
+        if self.view.exact:
+            projected(self.view, z, self.settings.batch)
+        return time.perf_counter() - began
+
+    def run(self) -> Replicate:
+        """From the prior to the posterior."""
+        plan, batch = self.plan, self.settings.batch
+        z = np.asarray(self._first())
+        if self.view.exact:
+            self.view = _with_unit(self.view, z, batch)
+        c, d = self.view.log_constant(np.asarray(self.view.unit))
+        ancestor, power, log_evidence, powers = np.arange(len(z)), 0.0, d, [0.0]
+        for stage in range(STAGES_MOST):
+            a = np.asarray(fit(self.view, jnp.asarray(z), batch))
+            if not np.isfinite(a).any():
+                raise _nothing_finite(len(z))
+            now, power = power, next_power(a, power, self.view.end, plan.keep)
+            log_evidence += log_mean_exp((power - now) * a)
+            log_evidence += c * (np.log(power) - (np.log(now) if now else 0.0))
+            chosen = systematic((power - now) * a, float(_uniform(self.key_resample, stage)))
+            z, ancestor = z[chosen], ancestor[chosen]
+            last = power >= self.view.end
+            count = plan.last_moves if last and not self.view.exact else plan.moves
+            z = self._mutate(z, power, jax.random.fold_in(self.key_move, stage), count)
+            powers.append(power)
+            self.progress.update(1, f"temperature {_words(power, self.view.end)}")
+            if last:
+                break
+        arrived, lost = power >= self.view.end, 0
+        if self.view.exact and arrived:
+            z, ancestor, lost = self._arrive(z, ancestor)
+            arrived = lost < len(z)
+        return Replicate(
+            z, ancestor, log_evidence, powers, self.acceptance, float(self.step), self.totals, arrived, lost
+        )
+
+    def _arrive(self, z: np.ndarray, ancestor: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """From the narrowest tolerance to none; particles that lose their way are replaced by others."""
+        there, found = (
+            np.asarray(part) for part in projected(self.view, jnp.asarray(z), self.settings.batch)
+        )
+        lost = int(np.sum(~found))
+        if lost == len(z):
+            return z, ancestor, lost
+        log_weight = np.where(found, 0.0, -np.inf)
+        chosen = systematic(log_weight, float(_uniform(self.key_resample, STAGES_MOST)))
+        return (
+            self._mutate(there[chosen], np.inf, self.key_last, self.plan.last_moves),
+            ancestor[chosen],
+            lost,
+        )
+
+    def _first(self) -> Any:
+        keys = jax.random.split(self.key_first, self.plan.particles)
+        return prior_draws(self.view, keys, self.settings.batch)
+
+    def _mutate(self, z: np.ndarray, power: float, key: PRNGKey, count: int) -> np.ndarray:
+        moved = mutate(
+            self.settings,
+            self.view,
+            jnp.asarray(power),
+            jnp.asarray(_root(z)),
+            jnp.asarray(z),
+            key,
+            jnp.asarray(count),
+            self.step,
+        )
+        if count:
+            self.step, self.acceptance = moved.step, float(moved.acceptance)
+            self.totals += np.array([int(moved.steps), int(moved.gradients), int(moved.failed)])
+        return np.asarray(moved.z)
+
+
+def _root(z: np.ndarray) -> np.ndarray:
+    """A square root of the population's covariance: its Cholesky factor, or standard deviations."""
+    n = z.shape[1]
+    deviation = z.std(axis=0) + JITTER
+    if n > DENSE_MOST or len(z) < 2 * n + 2:
+        return deviation
+    covariance = np.atleast_2d(np.cov(z, rowvar=False))
+    return np.linalg.cholesky(covariance + np.diag((1e-3 * deviation) ** 2))
+
+
+def _with_unit(view: Path, z: np.ndarray, batch: int) -> Path:
+    """The path whose tolerances are measured by the spread of each output under the prior."""
+    spread = np.nanstd(np.asarray(residuals(view, jnp.asarray(z), batch)), axis=0)
+    unit = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+    return eqx.tree_at(lambda path: path.unit, view, unit)
+
+
+def _uniform(key: PRNGKey, stage: int) -> Any:
+    return jax.random.uniform(jax.random.fold_in(key, stage))
+
+
+def _words(power: float, end: float) -> str:
+    return f"{power:.3g}" if end == 1.0 else f"{power**-0.5:.2g} of the spread"
+
+
+def _nothing_finite(count: int) -> NumericalError:
+    return NumericalError(
+        f"the log likelihood is NaN or -inf at all of {count} particles",
+        "the network returns no finite value there, or the wish has probability zero",
+        "check the network on inputs drawn from the prior, and the prior's bounds",
+    )
