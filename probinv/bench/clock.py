@@ -27,16 +27,16 @@ class Compiling:
             reached = max(reached, end)
         return total
 
-    def heard(self, event: str, duration: float, **_: Any) -> None:
+    def heard(self, event: str, duration_secs: float, **_: Any) -> None:
         """Called by JAX at the end of a stage."""
         if event.startswith(STAGES):
             now = time.perf_counter()
-            self.stretches.append((now - duration, now))
+            self.stretches.append((now - duration_secs, now))
 
 
 @contextlib.contextmanager
 def compiling() -> Iterator[Compiling]:
-    """What JAX compiles inside the block (a program fetched from a cache on disk counts as long as that takes)."""
+    """What JAX compiles inside the block; a program fetched from a cache on disk counts too."""
     found = Compiling()
     jax.monitoring.register_event_duration_secs_listener(found.heard)
     try:

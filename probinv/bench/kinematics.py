@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from probinv._checks import as_array, as_count, double_precision
-from probinv._errors import InputError, NumericalError
+from probinv._errors import NumericalError
 from probinv._invert import invert
 from probinv._typing import X, Y
 from probinv.bench.metrics import c2st, evenly, worth_of
 from probinv.bench.problems import train_network
 from probinv.bench.result import Result
 from probinv.forward import Function, Layered
-from probinv.likelihood import Exactly, Gaussian
+from probinv.likelihood import AbstractLikelihood, Exactly, Gaussian
 from probinv.methods import NUTS, AbstractMethod, LiftedHMC
 from probinv.posterior import Posterior
 from probinv.prior import Normal
@@ -35,7 +35,8 @@ def prior() -> Normal:
 
 
 def hand(x: X) -> Y:
-    """y1 = l1 cos x2 + l2 cos(x2 + x3) + l3 cos(x2 + x3 + x4), y2 = x1 + the same with sines; l = (.5, .5, 1).
+    """y1 = l1 cos x2 + l2 cos(x2 + x3) + l3 cos(x2 + x3 + x4), y2 = x1 + the same with sines; l = (.5, .5,
+    1).
 
     Ardizzone et al. 2018, arXiv 1808.04730; Kruse et al. 2021, arXiv 2101.10763.
     """
@@ -49,15 +50,15 @@ def exact_draws(
 ) -> Float[np.ndarray, "count 4"]:
     r"""x ~ p(x) det(J J^T)^(-1/2) on { x : hand(x) = y }, with respect to its Hausdorff measure.
 
-    Two of the angles are drawn from the prior; the third, x_i, follows from y1 up to its branch and whole turns,
-    and x1 from y2. In the coordinates of the two the law is p(x) / |d_i|, d_i = dy1 / dx_i, which is infinite
-    where d_i = 0. So all three choices of i are used, and every solution, whichever choice it came from, has
-    the weight of the balance heuristic (Veach & Guibas 1995),
+    Two of the angles are drawn from the prior; the third, x_i, follows from y1 up to its branch and whole
+    turns, and x1 from y2. In the coordinates of the two the law is p(x) / |d_i|, d_i = dy1 / dx_i, which
+    is infinite where d_i = 0. So all three choices of i are used, and every solution, whichever choice it
+    came from, has the weight of the balance heuristic (Veach & Guibas 1995),
 
         w(x) = p(x1) / sum_i |d_i| / p(x_i),
 
-    which is bounded. `count` solutions are resampled systematically: independent draws, but for the few that are
-    taken twice. Solutions with an angle beyond ten standard deviations are left out: exp(-50).
+    which is bounded. `count` solutions are resampled systematically: independent draws, but for the few
+    that are taken twice. Solutions with an angle beyond ten standard deviations are left out: exp(-50).
 
     Args:
         y: two numbers.
@@ -133,7 +134,7 @@ def train_arm(pairs: int = PAIRS, seed: int = 0) -> tuple[Layered, float]:
 
 
 def score(
-    network: Any, wish: Gaussian | Exactly, method: AbstractMethod, reference: np.ndarray, *, seed: int = 0
+    network: Any, wish: AbstractLikelihood, method: AbstractMethod, reference: np.ndarray, *, seed: int = 0
 ) -> dict[str, Any]:
     """C2ST of a method's draws against the exact ones, what they are worth, and what the verdict says.
 
@@ -160,7 +161,10 @@ def bench_kinematics() -> Result:
     """C2ST of all arm positions with the hand at (1.5, 0) against the exact law; LiftedHMC and plain NUTS."""
     reference, second = exact_draws(HAND, ROWS, 0), exact_draws(HAND, ROWS, 1)
     network, error = train_arm()
-    wishes = {"exactly": Exactly(HAND), f"within {SIGMA}": Gaussian(HAND, SIGMA)}
+    wishes: dict[str, AbstractLikelihood] = {
+        "exactly": Exactly(HAND),
+        f"within {SIGMA}": Gaussian(HAND, SIGMA),
+    }
     lifted, plain = LiftedHMC(draws=ROWS // 4), NUTS(draws=ROWS // 4)
     figures: dict[str, Any] = {"network_rms_error": error, "exact_draws": c2st(reference, second)}
     rows: list[tuple[Any, ...]] = [("exact draws again", "", figures["exact_draws"], "", "", "", "", "")]

@@ -41,7 +41,9 @@ def worth(quantities: Mapping[str, np.ndarray]) -> Worth:
         InputError: there is no quantity.
     """
     if not quantities:
-        raise InputError("quantities is empty", "there is nothing to judge", "give at least one array of draws")
+        raise InputError(
+            "quantities is empty", "there is nothing to judge", "give at least one array of draws"
+        )
     found = {name: _worth(np.asarray(value, float)) for name, value in quantities.items()}
     name = min(found, key=lambda name: found[name][0])
     return Worth(found[name][0], max(rhat for _, rhat in found.values()), name)

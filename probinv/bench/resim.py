@@ -53,9 +53,7 @@ def propose(
         z, x, misfit = (np.asarray(part) for part in _polish(posterior, start, targets))
     score = np.where(misfit < FOUND, -0.5 * np.sum(z**2, axis=2), -np.inf)
     order = np.argsort(-score, axis=1, kind="stable")
-    return Proposals(
-        np.take_along_axis(x, order[..., None], 1), np.take_along_axis(misfit, order, 1)
-    )
+    return Proposals(np.take_along_axis(x, order[..., None], 1), np.take_along_axis(misfit, order, 1))
 
 
 def _nearest(y: np.ndarray, target: np.ndarray, count: int) -> np.ndarray:
@@ -69,10 +67,15 @@ def _outputs(posterior: Posterior, z: Array | np.ndarray) -> Float[Array, "rows 
 
 
 @eqx.filter_jit
+def _outputs_of(network: Layered, x: Array | np.ndarray) -> Float[Array, "rows m"]:
+    return jax.vmap(network)(jnp.asarray(x))
+
+
+@eqx.filter_jit
 def _polish(
     posterior: Posterior, start: Array | np.ndarray, targets: Array | np.ndarray
 ) -> tuple[Array, Array, Array]:
-    """z, x and misfit of every start after steps z <- z - J^T (J J^T)^-1 (f(T(z)) - Y*), each at most 1/2 long."""
+    """z, x, misfit after steps z <- z - J^T (J J^T)^-1 (f(T(z)) - Y*), each at most 1/2 long."""
 
     def one(pair: tuple[Z, Y]) -> tuple[Z, Array, Scalar]:
         z, target = pair
@@ -117,7 +120,7 @@ class Branches(NamedTuple):
 
 
 def branches(proposals: Proposals, simulator: Simulator, targets: np.ndarray, seed: int) -> Branches:
-    """Kinds of answer among the proposals, against those 2000 of a million simulated pairs nearest to each target."""
+    """Kinds of answer, against those of the 2000 of a million simulated pairs nearest to each target."""
     x = simulator.sample(EXACT_POOL, seed)
     y, rng, found = simulator.run(x), np.random.default_rng(seed), []
     labels = simulator.branch(x)
@@ -150,7 +153,7 @@ def resimulate(simulator: Simulator, seed: int = 0) -> dict[str, Any]:
     error = errors(proposals, simulator, targets)
     with double_precision():
         x = simulator.sample(10_000, seed + 2)
-        validation = np.mean((np.asarray(eqx.filter_jit(jax.vmap(network))(x)) - simulator.run(x)) ** 2)
+        validation = np.mean((np.asarray(_outputs_of(network, x)) - simulator.run(x)) ** 2)
     return {
         "validation_mse": float(validation),
         "r_1": float(np.mean(error[:, 0])),
@@ -188,10 +191,12 @@ def bench_resim() -> Result:
         COLUMNS,
         rows,
         [
-            f"{TARGETS} held-out targets, networks of 3 x 256 GELU units trained on 10,000 points; {PROPOSALS} "
+            f"{TARGETS} held-out targets, networks of 3 x 256 GELU units trained on 10,000 points; "
+            f"{PROPOSALS} "
             "proposals a target, ranked by p(z), never by the simulator; an invalid one counts as infinite.",
             "published: the best of Ren, Padilla & Malof 2020, with networks of their own.",
-            "branches hit: kinds of answer with 1 % of the exact law or more that are among the proposals; weights: "
+            "branches hit: kinds of answer with 1 % of the exact law or more that are among the proposals; "
+            "weights: "
             "total variation distance from the exact probabilities; in brackets as many exact answers.",
             "held: true inputs within the central 90 % of the proposals.",
         ],

@@ -65,16 +65,16 @@ def numpyro_nuts(
         x = np.asarray(mcmc.get_samples(group_by_chain=True)["x"])
         seconds = time.perf_counter() - began
         taken = compiled.seconds
-        extra = {name: np.asarray(value) for name, value in mcmc.get_extra_fields(group_by_chain=True).items()}
+        extra = {
+            name: np.asarray(value) for name, value in mcmc.get_extra_fields(group_by_chain=True).items()
+        }
         residual = (np.asarray(jax.jit(jax.vmap(jax.vmap(network)))(x)) - y_star) / sigma
     quantities = {
         "x": x,
         "energy": extra["energy"],
         "log likelihood": -0.5 * np.sum(residual**2, axis=2),
     }
-    return Rival(
-        worth(quantities), seconds - taken, taken, int(extra["num_steps"].sum()), draws * chains
-    )
+    return Rival(worth(quantities), seconds - taken, taken, int(extra["num_steps"].sum()), draws * chains)
 
 
 def has_mici() -> bool:

@@ -4,15 +4,13 @@ import os
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from probinv._invert import invert
 from probinv.bench.metrics import c2st, evenly, worth_of
 from probinv.bench.result import Result
 from probinv.bench.sbibm_tasks import OBSERVATIONS, TASKS, data_folder, load_observation
-from probinv.methods import NUTS, AbstractMethod
+from probinv.methods import NUTS, AbstractMethod, TemperedSMC
 from probinv.results.tree import provenance
-from probinv import methods as _m
 
 DRAWS = 10_000
 COLUMNS = ("task", "method", "mean C2ST", "worst", "published", "s compile", "s sampling", "verdicts ok")
@@ -21,8 +19,8 @@ COLUMNS = ("task", "method", "mean C2ST", "worst", "published", "s compile", "s 
 def method_for(task: str) -> AbstractMethod:
     """Tempered SMC where there are several modes, NUTS where there is one; 10,000 draws."""
     if TASKS[task].modes > 1:
-        return _m.TemperedSMC(draws=DRAWS // 4, chains=4)
-    return NUTS(draws=DRAWS // 20, warmup=500, chains=20, thin=3)
+        return TemperedSMC(draws=DRAWS // 4, chains=4)
+    return NUTS(draws=DRAWS // 8, warmup=500, chains=8, thin=2, dense_mass=True)
 
 
 def compare(task: str, number: int, method: AbstractMethod, *, folder: Any = None) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def compare(task: str, number: int, method: AbstractMethod, *, folder: Any = Non
 
 
 def bench_sbibm() -> Result:
-    """C2ST of 10,000 draws against sbibm's reference draws, with the true likelihood: 6 tasks x 5 observations."""
+    """C2ST against sbibm's reference draws, given the true likelihood: 6 tasks x 5 observations."""
     data_folder()
     figures = {
         task: {str(number): compare(task, number, method_for(task)) for number in OBSERVATIONS}
@@ -64,10 +62,12 @@ def bench_sbibm() -> Result:
         COLUMNS,
         rows,
         [
-            "C2ST: accuracy of a classifier that tells the draws from 10,000 reference draws; 0.5 is perfect, "
+            "C2ST: accuracy of a classifier that tells the draws from 10,000 reference draws; 0.5 is "
+            "perfect, "
             "and a right sampler gives 0.500 +- 0.007.",
             "published: the best known from 1e5 simulations, without the likelihood that is used here.",
-            "seconds: compiling of the first observation (the others compile nothing new) and sampling of all five.",
+            "seconds: compiling of the first observation (the others compile nothing new) and sampling of "
+            "all five.",
         ],
     )
 

@@ -1,7 +1,7 @@
 """Six tasks of sbibm as posteriors with their true likelihood, and their published observations.
 
-J.-M. Lueckmann, J. Boelts, D. Greenberg, P. Goncalves, J. Macke: Benchmarking simulation-based inference, 2021,
-arXiv 2101.04653. Every task is written anew from its definition.
+J.-M. Lueckmann, J. Boelts, D. Greenberg, P. Goncalves, J. Macke: Benchmarking simulation-based inference,
+2021, arXiv 2101.04653. Every task is written anew from its definition.
 """
 
 import bz2
@@ -167,7 +167,8 @@ def data_folder(folder: str | Path | None = None) -> Path:
         raise InputError(
             "the observations of sbibm are not there",
             f"they are no part of probinv, and {FOLDER} is not set",
-            f"set {FOLDER} to a folder that holds sbibm/<task>/num_observation_<k>/, the files of its repository",
+            f"set {FOLDER} to a folder that holds sbibm/<task>/num_observation_<k>/, the files of its "
+            "repository",
         )
     place = Path(given or "") / "sbibm" if folder is None else Path(folder)
     missing = [task for task in TASKS if not (place / task).is_dir()]

@@ -1,7 +1,8 @@
 """Three simulators whose inverses are compared by re-simulation, and networks of them.
 
-S. Ren, W. Padilla, J. Malof: Benchmarking deep inverse models over time, and the neural-adjoint method, NeurIPS
-2020, arXiv 2009.12919; ballistics by J. Kruse, L. Ardizzone, C. Rother, U. Koethe 2021, arXiv 2101.10763.
+S. Ren, W. Padilla, J. Malof: Benchmarking deep inverse models over time, and the neural-adjoint method,
+NeurIPS 2020, arXiv 2009.12919; ballistics by J. Kruse, L. Ardizzone, C. Rother, U. Koethe 2021, arXiv
+2101.10763.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from jaxtyping import Float, Int
 
 from probinv._checks import double_precision
 from probinv.bench.problems import train_network
-from probinv.forward import Layered
+from probinv.forward import Dense, Layered
 from probinv.prior import FromNumPyro, Named, Normal, Uniform
 from probinv.prior._base import AbstractPrior
 
@@ -135,20 +136,28 @@ SIMULATORS = {
 }
 
 
-def train_surrogate(simulator: Simulator, *, points: int = 10_000, steps: int = 12_000, seed: int = 0) -> Layered:
+def train_surrogate(
+    simulator: Simulator, *, points: int = 10_000, steps: int = 12_000, seed: int = 0
+) -> Layered:
     """A network of three layers of 256 GELU units, trained on `points` pairs (x, y).
 
-    Inputs and outputs are scaled to mean 0 and deviation 1 for training; the scaling is then part of the first
-    and last layer.
+    Inputs and outputs are scaled to mean 0 and deviation 1 for training; the scaling is then part of the
+    first and last layer.
     """
     x = simulator.sample(points, seed)
     y = simulator.run(x)
     centre, spread, middle, range_ = x.mean(0), x.std(0), y.mean(0), y.std(0)
     sizes = (simulator.sizes[0], *HIDDEN, simulator.sizes[1])
     trained = train_network(
-        (x - centre) / spread, (y - middle) / range_, sizes, activation="gelu", steps=steps, batch=256, rate=2e-3
+        (x - centre) / spread,
+        (y - middle) / range_,
+        sizes,
+        activation="gelu",
+        steps=steps,
+        batch=256,
+        rate=2e-3,
     )
-    dense = [layer for layer in trained.layers if hasattr(layer, "weight")]
+    dense = [layer for layer in trained.layers if isinstance(layer, Dense)]
     weights, biases = [np.asarray(one.weight) for one in dense], [np.asarray(one.bias) for one in dense]
     biases[0] = biases[0] - weights[0] @ (centre / spread)
     weights[0] = weights[0] / spread

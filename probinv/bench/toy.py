@@ -35,16 +35,19 @@ def posterior(sigma: float) -> Posterior:
 def margin(sigma: float) -> tuple[Float[np.ndarray, " grid"], Float[np.ndarray, " grid"]]:
     r"""|x0| on a grid, and its distribution function under the posterior, by quadrature.
 
-    With w = x1^2, which is of chi-squared's law with one degree, and the wish Y* = x0^4 - x0^2 / 2 + w + sigma e,
+    With w = x1^2, which is of chi-squared's law with one degree, and the wish Y* = x0^4 - x0^2 / 2 + w +
+    sigma e,
 
         p(x0 | Y*) ~ N(x0) int exp(-w / 2) w^(-1/2) N(Y* - x0^4 + x0^2 / 2 - w; 0, sigma^2) dw,
 
-    in v = sqrt(w), for which the integrand is smooth; for sigma = 0 it is N(x0) exp(-w / 2) w^(-1/2) at the w > 0
-    that is left.
+    in v = sqrt(w), for which the integrand is smooth; for sigma = 0 it is N(x0) exp(-w / 2) w^(-1/2) at
+    the w > 0 that is left.
     """
     if sigma == 0:
         edge = np.sqrt((0.5 + np.sqrt(0.25 + 4 * Y_STAR)) / 2)
-        angle = (np.arange(GRID) + 0.5) / GRID * np.pi / 2  # x0 = edge sin(angle): the root at the edge is tame
+        angle = (
+            (np.arange(GRID) + 0.5) / GRID * np.pi / 2
+        )  # x0 = edge sin(angle): the root at the edge is tame
         x0, measure = edge * np.sin(angle), edge * np.cos(angle)
         w = Y_STAR - x0**4 + 0.5 * x0**2
         density = np.exp(-0.5 * x0**2 - 0.5 * w) / np.sqrt(w) * measure
@@ -73,7 +76,7 @@ def distance(x: Float[np.ndarray, "chains draws 2"], sigma: float) -> float:
 
 
 def bench_toy() -> Result:
-    """A loop of vanishing width: LiftedHMC from sigma = 1 to 0, and at 1e-4 against mici's constrained HMC."""
+    """A loop of vanishing width: LiftedHMC from sigma = 1 to 0, at 1e-4 against mici's constrained HMC."""
     figures: dict[str, Any] = {}
     for sigma in SIGMAS:
         tree = invert(posterior(sigma), LiftedHMC(), seed=0, progress=False, verdict=False)
@@ -88,13 +91,16 @@ def bench_toy() -> Result:
             "verdict": facts["verdict"]["verdict"],
         }
     notes = [
-        "x ~ N(0, I_2), x1^2 + x0^2 (x0^2 - 1/2) = 1 within sigma; 4 chains; min ESS over x, energy, log likelihood.",
+        "x ~ N(0, I_2), x1^2 + x0^2 (x0^2 - 1/2) = 1 within sigma; 4 chains; min ESS over x, energy, log "
+        "likelihood.",
         "KS: distance of the draws of |x0| from its law by quadrature; for n independent draws it is below "
         "1.6 / sqrt(n) in 99 % of cases.",
     ]
     if has_mici():
         figures |= _race(figures[f"LiftedHMC, {RACE:g}"])
-        notes.append("mici: its defaults (dynamic multinomial HMC), 4 x (200 + 300), derivatives in closed form.")
+        notes.append(
+            "mici: its defaults (dynamic multinomial HMC), 4 x (200 + 300), derivatives in closed form."
+        )
     else:
         notes.append("mici is not installed, so its row is left out: pip install 'probinv[bench]'.")
     return Result(figures, COLUMNS, [_row(name, found) for name, found in figures.items()], notes)
@@ -115,7 +121,16 @@ def _race(ours: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-COLUMNS = ("sampler, sigma", "ESS/1000 gradients", "min ESS", "R-hat", "s sampling", "ESS/s", "KS", "ours/theirs")
+COLUMNS = (
+    "sampler, sigma",
+    "ESS/1000 gradients",
+    "min ESS",
+    "R-hat",
+    "s sampling",
+    "ESS/s",
+    "KS",
+    "ours/theirs",
+)
 
 
 def _row(name: str, found: dict[str, Any]) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 
 @pytest.mark.parametrize(
     ("shift", "low", "high"),
-    # 1000 rows a side: the standard deviation of an accuracy of one half is 0.011, of this mean of folds a bit more
+    # 1000 rows a side: an accuracy of one half has a standard deviation of 0.011, over folds a bit more
     [(0.0, 0.45, 0.55), (1.0, 0.64, 0.74), (20.0, 1.0, 1.0)],
 )
 def test_c2st_of_normal_laws_is_the_best_accuracy_there_is(shift: float, low: float, high: float) -> None:
@@ -74,7 +74,7 @@ def test_c2st_names_the_package_that_is_missing(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_worth_is_that_of_the_worst_quantity() -> None:
-    """An autoregression with coefficient .9 is worth 1/19 of its draws; one chain elsewhere has a large R-hat."""
+    """An autoregression with coefficient .9 is worth 1/19 of its draws."""
     rng = np.random.default_rng(4)
     noise = rng.normal(size=(4, 2000, 2))
     slow = np.empty_like(noise)
