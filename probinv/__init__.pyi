@@ -37,6 +37,7 @@ from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
 from .methods import LiftedHMC as LiftedHMC
+from .methods import ParallelTempering as ParallelTempering
 from .methods import TemperedSMC as TemperedSMC
 from .posterior import Posterior as Posterior
 from .prior import Empirical as Empirical
@@ -51,6 +52,7 @@ from .prior import Uniform as Uniform
 from .results import Verdict as Verdict
 from .results import diagnose as diagnose
 from .results import load as load
+from .results import modes as modes
 from .results import provenance as provenance
 from .results import save as save
 from .results import summary as summary
@@ -59,6 +61,7 @@ from .results.plots import plot_convergence as plot_convergence
 from .results.plots import plot_energy as plot_energy
 from .results.plots import plot_forest as plot_forest
 from .results.plots import plot_images as plot_images
+from .results.plots import plot_modes as plot_modes
 from .results.plots import plot_optima as plot_optima
 from .results.plots import plot_pair as plot_pair
 from .results.plots import plot_predictive as plot_predictive

@@ -14,7 +14,7 @@ import xarray as xr
 
 from probinv._errors import InputError
 from probinv.forward import fingerprint, output_struct
-from probinv.methods import AbstractMethod, Draws, Optima
+from probinv.methods import METHODS, AbstractMethod, Draws, Optima
 from probinv.posterior import Posterior
 from probinv.results.tree import provenance
 
@@ -53,6 +53,15 @@ def facts(
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, JAX on {jax.default_backend()}",
     }
+
+
+def method_of(tree: xr.DataTree) -> AbstractMethod:
+    """The method of a result, with its settings."""
+    known = provenance(tree)
+    for cls in METHODS.values():
+        if cls.__name__ == known.get("method"):
+            return cls(**known.get("settings", {}))
+    raise InputError("resume does not say which method made it", "it has no provenance", "name the method")
 
 
 def state_of(

@@ -1,5 +1,6 @@
 """invert: view -> draws -> x and y -> DataTree -> verdict."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -10,14 +11,16 @@ import xarray as xr
 from probinv._checks import as_count, double_precision, fresh, memory_available
 from probinv._errors import InputError, ResourceError
 from probinv._invert.bar import Bar, finishing
-from probinv._invert.facts import facts, state_of
+from probinv._invert.choose import choose
+from probinv._invert.facts import facts, method_of, state_of
 from probinv._invert.groups import data_groups, draw_groups, optima_groups, prior_draws, prior_groups
 from probinv._typing import PRNGKey
 from probinv.likelihood import Gaussian
-from probinv.methods import METHODS, NUTS, AbstractMethod, Draws
+from probinv.methods import METHODS, AbstractMethod, Draws
 from probinv.posterior import Posterior, Ridge, find_ridge
 from probinv.results.diagnose import diagnose
-from probinv.results.tree import build_tree, with_provenance
+from probinv.results.tree import build_tree, provenance, with_provenance
+from probinv.results.verdict import SEVERITY, Diagnosis, Verdict
 
 STATISTICS = 60
 """Numbers held for each draw besides x, y and z: sample_stats, and the work arrays of the diagnosis."""
@@ -37,7 +40,8 @@ def invert(
 
     Args:
         posterior: prior, forward and likelihood.
-        method: how to sample; None is `NUTS()`.
+        method: how to sample; None chooses one, says why in the provenance ("chosen"), and where its chains
+            do not agree tries the next (`docs/choosing.md`).
         seed: a whole number, or a typed JAX key. The same seed gives the same draws on the same machine.
         progress: show a progress bar on standard error.
         verdict: print the verdict when done.
@@ -59,28 +63,10 @@ def invert(
         ResourceError: the run would not fit into memory; names the number.
         NumericalError: the network gives no finite value anywhere in the prior.
     """
-    method = NUTS() if method is None else method
     check(posterior, method)
-    key_run, key_prior, key_rest = jax.random.split(as_key(seed), 3)
-    posterior = fresh(posterior)
+    query = _Query(fresh(posterior), as_key(seed), seed, progress, resume)
     with double_precision():
-        method.view.of(posterior)  # refuses before anything is compiled
-        require_memory(posterior, method)
-        ridge = find_ridge(posterior) if reduce and method.exact else None
-        state = None if resume is None else state_of(resume, posterior, method, seed)
-        with Bar(method.steps, progress) as bar:
-            view = method.view.of(posterior if ridge is None else ridge.reduced)
-            result = method.run(view, key_run, bar, state)
-        with finishing():
-            groups = prior_groups(posterior, key_prior) | data_groups(posterior)
-            if isinstance(result, Draws):
-                result = _completed(result, ridge, key_rest, resume)
-                groups |= draw_groups(posterior, result, resume)
-            else:
-                groups |= optima_groups(posterior, result)
-            tree = build_tree(groups, facts(posterior, method, seed, result, resume))
-            diagnosis = diagnose(tree)
-            with_provenance(tree, verdict=diagnosis.as_dict())
+        tree, diagnosis = query.answer(method, reduce)
     if verdict:
         print(diagnosis)
     return tree
@@ -121,6 +107,70 @@ def query(
     return invert(posterior, method, seed=seed, progress=progress, verdict=verdict)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Query:
+    """One posterior, one seed, and a method after the other until the chains agree."""
+
+    posterior: Posterior
+    key: PRNGKey
+    seed: int | PRNGKey
+    progress: bool
+    resume: xr.DataTree | None
+
+    def answer(self, method: AbstractMethod | None, reduce: bool) -> tuple[xr.DataTree, Diagnosis]:
+        """Of the method, or of the first one chosen whose chains agree; else the better of both."""
+        key_run, key_prior, key_rest, key_choice = jax.random.split(self.key, 4)
+        if method is None and self.resume is not None:
+            method = method_of(self.resume)
+        if method is not None:
+            method.view.of(self.posterior)  # refuses before anything is compiled
+            require_memory(self.posterior, method)
+        ridge = find_ridge(self.posterior) if reduce and (method is None or method.exact) else None
+        if method is not None:
+            return self._run(method, ridge, key_run, key_prior, key_rest, {})
+        reduced = self.posterior if ridge is None else ridge.reduced
+        best, before = None, ""
+        for choice in choose(reduced, key_choice):
+            notes = {"chosen": choice.why.format(before=before)}
+            require_memory(self.posterior, choice.method)
+            found = self._run(choice.method, ridge, key_run, key_prior, key_rest, notes)
+            if best is None or SEVERITY.index(found[1].verdict) >= SEVERITY.index(best[1].verdict):
+                best = found
+            if found[1].verdict is not Verdict.NOT_CONVERGED or provenance(found[0])["interrupted"]:
+                break
+            before = type(choice.method).__name__
+        assert best is not None
+        return best
+
+    def _run(
+        self,
+        method: AbstractMethod,
+        ridge: Ridge | None,
+        key_run: PRNGKey,
+        key_prior: PRNGKey,
+        key_rest: PRNGKey,
+        notes: dict[str, str],
+    ) -> tuple[xr.DataTree, Diagnosis]:
+        """View -> draws -> x and y -> DataTree -> verdict."""
+        posterior, seed = self.posterior, self.seed
+        state = None if self.resume is None else state_of(self.resume, posterior, method, seed)
+        with Bar(method.steps, self.progress) as bar:
+            view = method.view.of(posterior if ridge is None else ridge.reduced)
+            result = method.run(view, key_run, bar, state)
+        with finishing():
+            groups = prior_groups(posterior, key_prior) | data_groups(posterior)
+            result = result._replace(notes=result.notes | notes)
+            if isinstance(result, Draws):
+                result = _completed(result, ridge, key_rest, self.resume)
+                groups |= draw_groups(posterior, result, self.resume)
+            else:
+                groups |= optima_groups(posterior, result)
+            tree = build_tree(groups, facts(posterior, method, seed, result, self.resume))
+            diagnosis = diagnose(tree)
+            with_provenance(tree, verdict=diagnosis.as_dict())
+        return tree, diagnosis
+
+
 def _completed(result: Draws, ridge: Ridge | None, key: PRNGKey, resume: xr.DataTree | None) -> Draws:
     """The draws in all coordinates, where they were made in some combinations of them."""
     if ridge is None:
@@ -152,7 +202,7 @@ def check(posterior: Any, method: Any) -> None:
             f"got {type(posterior).__name__}",
             "write Posterior(prior, network, likelihood), or use query(network, y_star, ...)",
         )
-    if not isinstance(method, AbstractMethod):
+    if method is not None and not isinstance(method, AbstractMethod):
         names = ", ".join(sorted(cls.__name__ for cls in METHODS.values()))
         raise InputError(
             "method is not a method",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from probinv.posterior import Posterior
 
 
-def build(spec: Spec) -> tuple["Posterior", "AbstractMethod"]:
+def build(spec: Spec) -> tuple["Posterior", "AbstractMethod | None"]:
     """The posterior and the method of a spec, and a check that the method has its view of the posterior.
 
     Raises:
@@ -26,11 +26,13 @@ def build(spec: Spec) -> tuple["Posterior", "AbstractMethod"]:
     from probinv.posterior import Posterior
 
     network = load_network(spec.network)
-    prior, target, method = build_prior(spec.prior), build_target(spec.target), _made(spec.method)
+    prior, target = build_prior(spec.prior), build_target(spec.target)
+    method = None if spec.method is None else _made(spec.method)
     with _named("target"):
         posterior = Posterior(prior, network, target)
-    method.view.of(posterior)
-    require_memory(posterior, method)
+    if method is not None:
+        method.view.of(posterior)
+        require_memory(posterior, method)
     return posterior, method
 
 

@@ -37,7 +37,7 @@ class Spec:
     network: Path
     prior: Part
     target: Part
-    method: Part
+    method: Part | None
     seed: int
     output: Path
 
@@ -160,9 +160,14 @@ def _target(where: str, given: Any, folder: Path) -> Part:
     return Part(where, "product", None, parts=parts)
 
 
-def _method(given: Any, folder: Path, overrides: Overrides) -> Part:
-    """The method of the file, with what the command line sets; the settings of another method are dropped."""
+def _method(given: Any, folder: Path, overrides: Overrides) -> Part | None:
+    """The method of the file, with what the command line sets; the settings of another method are dropped.
+
+    None, so that `invert` chooses, where nothing at all is said of the method.
+    """
     table = dict(_section("method", given))
+    if not table and overrides.method is None and not overrides.settings:
+        return None
     if overrides.method is not None and overrides.method != table.get("kind", DEFAULT_METHOD):
         table = {"kind": overrides.method}
     table = {"kind": DEFAULT_METHOD} | table

@@ -34,8 +34,8 @@ a spec file; names of files are relative to its folder:
   kind = "gaussian"                # or "product" with [[target.parts]] for several wishes
   y_star = [7.0, nan]              # nan: this output does not matter
   scale = 0.1                      # any array may be a file instead: scale = "scale.npy"
-  [method]
-  kind = "nuts"
+  [method]                         # left out, one is chosen
+  kind = "lifted"
   [run]
   seed = 0
   output = "result.nc"
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _invert(
     posterior: "Posterior",
-    method: "AbstractMethod",
+    method: "AbstractMethod | None",
     spec: Spec,
     resumed: "xr.DataTree | None",
     args: argparse.Namespace,
@@ -109,6 +109,8 @@ def _invert(
         raise KeyboardInterrupt("interrupted before the first draw: there is nothing to save") from None
     print(f"saved: {save(tree, spec.output)}", flush=True)
     facts = provenance(tree)
+    if "chosen" in facts["notes"]:
+        print(f"method: {facts['notes']['chosen']}", flush=True)
     if facts["interrupted"]:
         drawn = tree["posterior"].sizes["draw"] if "posterior" in tree.children else None
         what = "what was found so far" if drawn is None else f"the first {drawn} draws of each chain"
@@ -161,18 +163,22 @@ def _resumed(path: Path | None) -> "xr.DataTree | None":
     return load(path)
 
 
-def _question(posterior: "Posterior", method: "AbstractMethod", spec: Spec) -> str:
-    settings = ", ".join(
-        f"{field.name}={getattr(method, field.name)}" for field in dataclasses.fields(method)
-    )
+def _question(posterior: "Posterior", method: "AbstractMethod | None", spec: Spec) -> str:
     return "\n".join(
         (
             f"question: {posterior.likelihood.describe()}",
             f"network:  {spec.network.name}, {posterior.prior.shape} -> {posterior.output_shape}",
             f"prior:    {type(posterior.prior).__name__}, {posterior.size} free coordinates",
-            f"method:   {type(method).__name__}({settings}), seed {spec.seed}",
+            f"method:   {_method(method)}, seed {spec.seed}",
         )
     )
+
+
+def _method(method: "AbstractMethod | None") -> str:
+    if method is None:
+        return "chosen by probinv"
+    settings = (f"{field.name}={getattr(method, field.name)}" for field in dataclasses.fields(method))
+    return f"{type(method).__name__}({', '.join(settings)})"
 
 
 def _kinds_text() -> str:

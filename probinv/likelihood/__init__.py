@@ -10,7 +10,11 @@ Exactly, Argmax  can be named, not yet computed
 """
 
 from probinv.likelihood._argmax import Argmax
-from probinv.likelihood._base import AbstractLikelihood, AbstractResidualLikelihood
+from probinv.likelihood._base import (
+    AbstractConstraintLikelihood,
+    AbstractLikelihood,
+    AbstractResidualLikelihood,
+)
 from probinv.likelihood._bernoulli import Bernoulli
 from probinv.likelihood._exactly import Exactly
 from probinv.likelihood._gaussian import Gaussian
@@ -22,6 +26,7 @@ from probinv.likelihood._student import Student
 from probinv.likelihood._validation import estimate_noise
 
 __all__ = [
+    "AbstractConstraintLikelihood",
     "AbstractLikelihood",
     "AbstractResidualLikelihood",
     "Argmax",

@@ -6,6 +6,7 @@ from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
+from probinv.methods.smc.parallel import ParallelTempering
 from probinv.methods.smc.tempered import TemperedSMC
 
 METHODS: dict[str, type[AbstractMethod]] = {
@@ -13,6 +14,7 @@ METHODS: dict[str, type[AbstractMethod]] = {
     "hmc": HMC,
     "lifted": LiftedHMC,
     "smc": TemperedSMC,
+    "parallel": ParallelTempering,
     "map": MAP,
     "ascent": Ascent,
 }
@@ -28,6 +30,7 @@ __all__ = [
     "Draws",
     "LiftedHMC",
     "Optima",
+    "ParallelTempering",
     "Progress",
     "TemperedSMC",
 ]

@@ -20,7 +20,7 @@ def check_size(e: Evidence) -> Findings:
         reasons.append(
             Reason(
                 "few draws",
-                f"Each chain has {e.draws} draws; R-hat needs at least {DRAWS_LEAST}.",
+                f"Each {e.unit} has {e.draws} draws; R-hat needs at least {DRAWS_LEAST}.",
                 "Take more draws, at least some hundred.",
                 Verdict.NOT_CONVERGED,
             )
@@ -29,7 +29,7 @@ def check_size(e: Evidence) -> Findings:
         reasons.append(
             Reason(
                 "one chain",
-                "There is one chain, so nothing shows whether another would agree with it.",
+                f"There is one {e.unit}, so nothing shows whether another would agree with it.",
                 f"Run {CHAINS_ADVISED} chains.",
                 Verdict.UNKNOWN,
             )
@@ -38,7 +38,7 @@ def check_size(e: Evidence) -> Findings:
         reasons.append(
             Reason(
                 "few chains",
-                f"There are only {e.chains} chains: R-hat is less likely to notice a missed region.",
+                f"There are only {e.chains} {e.unit}s: R-hat is less likely to notice a missed region.",
                 f"Run {CHAINS_ADVISED} chains.",
                 Verdict.OK,
             )

@@ -12,7 +12,7 @@ SHOWN_OUTPUTS = 6
 PER_OUTPUT = 10
 NOT_IMPOSSIBLE = (
     "Not found is not impossible: check the units and the scaling of Y*, widen the prior or the tolerance, "
-    "or let MAP search from many starts."
+    "let MAP search from many starts, or TemperedSMC come from the prior to Y* step by step."
 )
 
 

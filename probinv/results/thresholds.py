@@ -67,3 +67,23 @@ TEMPERED_ESS = 50.0
 APART_LEAST, NEAR_LEAST, FAR_LEAST = 2.0, 0.2, 0.1
 """A gap in the weighted prior draws, in units of what is on its near side, and the weights on both sides.
 Chosen by trying; `separation` gives the rates."""
+
+MODE_ERROR_MOST = 0.05
+"""Convention: standard error of the weight of a mode. An effective sample size of 100 gives it to a weight of
+one half."""
+
+MOVEMENT_LEAST = 0.05
+"""1 - the autocorrelation of successive draws within the modes, in the slowest entry. Below it, sets of draws
+may be places that chains have not left: random walks in one mode fall apart at 0.01 and less, by trying."""
+
+ANCESTORS_LEAST = 5.0
+"""Effective ancestors of a replicate, and of a mode over all replicates: five families that never mix know a
+weight of one half to 0.22, and the error of a mean, which is computed from them, to a third."""
+
+LOG_EVIDENCE_SPREAD_MOST = 1.0
+"""Standard deviation between replicates, in nats: one then counts e times too little. Particle estimates are
+run at about 1 (Doucet, Pitt, Deligiannidis & Kohn 2015, arXiv 1210.1871)."""
+
+PROJECTION_NAMED, PROJECTION_MOST = 0.1, 0.5
+"""Convention: fractions of draws with a step that left the manifold or could not be retraced. Rejecting them
+is right and slow; above the second, places may not have been reached."""

@@ -144,7 +144,7 @@ def test_methods_and_what_overrides_them(tmp_path: Path) -> None:
     assert built(tmp_path, spec, settings=settings)[1] == methods.HMC(draws=9, trajectory_length=2.0)
     assert built(tmp_path, spec, method="map", settings={"starts": 4})[1] == methods.MAP(starts=4)
     no_method = changed('[method]\nkind = "nuts"\ndraws = 20\nwarmup = 10\nchains = 2\n', "")
-    assert built(tmp_path, no_method)[1] == methods.NUTS()
+    assert built(tmp_path, no_method)[1] is None
     ascent = built(tmp_path, section("method", 'kind = "ascent"\nstart = [0, 0.5, 0]\noptimiser = "sgd"'))[1]
     assert isinstance(ascent, methods.Ascent)
     assert ascent.optimiser == "sgd"

@@ -24,7 +24,6 @@ STEP_FIRST = 0.5
 class Settings(NamedTuple):
     """What the compiled program depends on besides the shapes."""
 
-    warmup: int
     target_accept: float
     trajectory_length: float
     max_steps: int
@@ -63,7 +62,9 @@ def run_lifted(
     state = State(at, first_step(STEP_FIRST), jnp.zeros((), int))
     if resume is not None:
         state = restore_state(state, resume)
-    loop = Blocks(partial(advance, settings, view, key_run), plan, view.size, state, progress)
+    loop = Blocks(
+        partial(advance, settings, view, key_run, jnp.asarray(plan.warmup)), plan, view.size, state, progress
+    )
     loop.step(0, 1, keep=resume is not None)
     seconds_compile = time.perf_counter() - began
 
@@ -95,7 +96,14 @@ def _blank(view: Any, chains: int) -> Point:
 
 @eqx.filter_jit
 def advance(
-    settings: Settings, view: Any, key: PRNGKey, state: State, count: Array, thin: Array, rows: int
+    settings: Settings,
+    view: Any,
+    key: PRNGKey,
+    warmup: Array,
+    state: State,
+    count: Array,
+    thin: Array,
+    rows: int,
 ) -> tuple[State, dict[str, Array]]:
     """`count` <= `rows` more draws of every chain, each after `thin` transitions.
 
@@ -107,7 +115,7 @@ def advance(
 
     def transition(state: State) -> tuple[State, dict[str, Array]]:
         key_length, key_chains = jax.random.split(jax.random.fold_in(key, state.i))
-        adapting = state.i < settings.warmup
+        adapting = state.i < warmup
         size = state.step_size
         time = jnp.exp(jnp.where(adapting, size.log_step, size.log_mean))
         length = 2 * settings.trajectory_length * jax.random.uniform(key_length)

@@ -84,7 +84,5 @@ class LiftedHMC(AbstractMethod):
         self, view: Constraint, key: PRNGKey, progress: Progress, resume: dict[str, np.ndarray] | None = None
     ) -> Draws:
         """The draws of all chains; see `AbstractMethod.run`."""
-        settings = Settings(
-            self.warmup, float(self.target_accept), float(self.trajectory_length), self.max_steps
-        )
+        settings = Settings(float(self.target_accept), float(self.trajectory_length), self.max_steps)
         return run_lifted(settings, self.plan, view, key, progress, resume)

@@ -12,7 +12,8 @@ from probinv._errors import NumericalError
 from probinv._typing import PRNGKey
 from probinv.methods._base import Cost, Draws, Progress
 from probinv.methods.smc._mutate import Settings, fit, mutate, prior_draws, projected, residuals
-from probinv.methods.smc._population import log_mean_exp, next_power, systematic
+from probinv.methods.smc._population import log_mean_exp, next_power, systematic, worth
+from probinv.methods.smc._transport import SIZE_MOST, transport
 from probinv.posterior import Path
 
 STAGES_MOST = 300
@@ -99,6 +100,21 @@ def _notes(plan: Plan, done: list[Replicate]) -> dict[str, Any]:
     return notes
 
 
+def ladder(
+    settings: Settings, plan: Plan, view: Path, key: PRNGKey
+) -> tuple[Path, np.ndarray, np.ndarray, int]:
+    """The path with its unit, the b of one small run without transport, its population, and gradients."""
+    run = _Run(settings, plan, view, key, _Silent())
+    run.carried = False
+    done = run.run(arrive=False)
+    return run.view, np.array(done.powers), done.z, int(done.totals[1])
+
+
+class _Silent:
+    def update(self, steps: int, phase: str) -> None:
+        """Nothing is shown of a pilot."""
+
+
 class _Run:
     """One replicate."""
 
@@ -108,6 +124,7 @@ class _Run:
         self.step = jnp.asarray(STEP_FIRST)
         self.acceptance = 0.0
         self.totals = np.zeros(3, int)
+        self.carried = settings.lifted and view.size <= SIZE_MOST and _regular(view)
 
     def compile(self) -> float:
         """Seconds until all programs of a run are there."""
@@ -115,12 +132,14 @@ class _Run:
         z = self._first()
         np.asarray(fit(self.view, z, self.settings.batch))
         self._mutate(np.asarray(z), 1.0, self.key_move, 0)
+        if self.carried:
+            transport(self.view, z, jnp.asarray(1.0), jnp.asarray(1.0), self.settings.batch)
         if self.view.exact:
             projected(self.view, z, self.settings.batch)
         return time.perf_counter() - began
 
-    def run(self) -> Replicate:
-        """From the prior to the posterior."""
+    def run(self, arrive: bool = True) -> Replicate:
+        """From the prior to the posterior, for an exact wish on to the set itself unless not `arrive`."""
         plan, batch = self.plan, self.settings.batch
         z = np.asarray(self._first())
         if self.view.exact:
@@ -128,14 +147,11 @@ class _Run:
         c, d = self.view.log_constant(np.asarray(self.view.unit))
         ancestor, power, log_evidence, powers = np.arange(len(z)), 0.0, d, [0.0]
         for stage in range(STAGES_MOST):
-            a = np.asarray(fit(self.view, jnp.asarray(z), batch))
-            if not np.isfinite(a).any():
-                raise _nothing_finite(len(z))
-            now, power = power, next_power(a, power, self.view.end, plan.keep)
-            log_evidence += log_mean_exp((power - now) * a)
+            now, (power, there, log_weight) = power, self._next(z, power)
+            log_evidence += log_mean_exp(log_weight)
             log_evidence += c * (np.log(power) - (np.log(now) if now else 0.0))
-            chosen = systematic((power - now) * a, float(_uniform(self.key_resample, stage)))
-            z, ancestor = z[chosen], ancestor[chosen]
+            chosen = systematic(log_weight, float(_uniform(self.key_resample, stage)))
+            z, ancestor = there[chosen], ancestor[chosen]
             last = power >= self.view.end
             count = plan.last_moves if last and not self.view.exact else plan.moves
             z = self._mutate(z, power, jax.random.fold_in(self.key_move, stage), count)
@@ -144,12 +160,29 @@ class _Run:
             if last:
                 break
         arrived, lost = power >= self.view.end, 0
-        if self.view.exact and arrived:
+        if self.view.exact and arrived and arrive:
             z, ancestor, lost = self._arrive(z, ancestor)
             arrived = lost < len(z)
         return Replicate(
             z, ancestor, log_evidence, powers, self.acceptance, float(self.step), self.totals, arrived, lost
         )
+
+    def _next(self, z: np.ndarray, power: float) -> tuple[float, np.ndarray, np.ndarray]:
+        """The next b, where the particles are then, and their log weights.
+
+        Straight to the end where the population can be carried there, else as far as weights alone reach.
+        """
+        batch, keep, end = self.settings.batch, self.plan.keep, self.view.end
+        if self.carried and power > 0:
+            ends = jnp.asarray(power), jnp.asarray(end)
+            there, gain = (np.asarray(part) for part in transport(self.view, jnp.asarray(z), *ends, batch))
+            if np.isfinite(gain).any() and worth(gain) >= keep:
+                return end, there, gain
+        a = np.asarray(fit(self.view, jnp.asarray(z), batch))
+        if not np.isfinite(a).any():
+            raise _nothing_finite(len(z))
+        then = next_power(a, power, end, keep)
+        return then, z, (then - power) * a
 
     def _arrive(self, z: np.ndarray, ancestor: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """From the narrowest tolerance to none; particles that lose their way are replaced by others."""
@@ -186,6 +219,14 @@ class _Run:
             self.step, self.acceptance = moved.step, float(moved.acceptance)
             self.totals += np.array([int(moved.steps), int(moved.gradients), int(moved.failed)])
         return np.asarray(moved.z)
+
+
+def _regular(view: Path) -> bool:
+    """Whether J J^T can have full rank: no more equations than coordinates, and all of them matter."""
+    constraint = view.constraint
+    if constraint is None or constraint.outputs > constraint.size:
+        return False
+    return not np.isnan(np.asarray(view.posterior.likelihood.target, float)).any()
 
 
 def _root(z: np.ndarray) -> np.ndarray:
