@@ -54,7 +54,8 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
     rows = min(int(np.prod(posterior.output_shape)), n)
     lifted = LiftedHMC(draws=500, chains=8)
     if exact:
-        return [Choice(lifted, "An exact wish is a set without volume: LiftedHMC, which samples it."), after]
+        first = Choice(lifted, "An exact wish is a set without volume: LiftedHMC, which samples it.")
+        return [first] if likelihood.mixed else [first, after]
     if rows <= LIFTED_ALWAYS:
         why = (
             f"The wish is {rows} equations in {n} coordinates: LiftedHMC, whose step does not depend on the "

@@ -79,6 +79,11 @@ class AbstractConstraintLikelihood(AbstractLikelihood):
     def exact_outputs(self) -> int:
         """How many entries of s are zero. Host only."""
 
+    @property
+    @abstractmethod
+    def mixed(self) -> bool:
+        """Whether some equations are to hold exactly and others within a tolerance."""
+
 
 class AbstractResidualLikelihood(AbstractConstraintLikelihood):
     """A likelihood with log p(Y* | y) = const - |r(y)|^2 / 2."""
@@ -92,6 +97,11 @@ class AbstractResidualLikelihood(AbstractConstraintLikelihood):
     def exact_outputs(self) -> int:
         """None."""
         return 0
+
+    @property
+    def mixed(self) -> bool:
+        """All have a tolerance."""
+        return False
 
     @abstractmethod
     def residual(self, y: Y) -> Float[Array, " m"]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from probinv._errors import InputError
 from probinv._typing import Flag, PRNGKey, Scalar, Y
 from probinv.likelihood._base import (
+    AbstractConstraintLikelihood,
     AbstractLikelihood,
     AbstractRegionLikelihood,
     AbstractResidualLikelihood,
@@ -21,7 +22,7 @@ from probinv.likelihood._base import (
 type Index = tuple[int | slice | EllipsisType | tuple[int, ...], ...]
 
 
-def On(index: Any, likelihood: Any) -> "OnLikelihood | ResidualOn | RegionOn":
+def On(index: Any, likelihood: Any) -> "OnLikelihood | ConstraintOn | ResidualOn | RegionOn":
     """log p(Y* | y) = log p(Y* | y[index]): the wish concerns these outputs, the others do not matter.
 
     y counts as reached if y[index] does. Y* is that of the inner wish.
@@ -32,8 +33,8 @@ def On(index: Any, likelihood: Any) -> "OnLikelihood | ResidualOn | RegionOn":
         likelihood: the wish for y[index].
 
     Returns:
-        A `ResidualOn` if the inner wish has a residual, a `RegionOn` if it has hard edges, otherwise an
-        `OnLikelihood`.
+        A `ResidualOn` if the inner wish has a residual, a `ConstraintOn` if it is to hold exactly, a
+        `RegionOn` if it has hard edges, otherwise an `OnLikelihood`.
 
     Raises:
         InputError: an index of another kind; by `check`, an index that is out of range, empty or holds an
@@ -48,6 +49,8 @@ def On(index: Any, likelihood: Any) -> "OnLikelihood | ResidualOn | RegionOn":
     axes = tuple(_as_axis(entry) for entry in (index if isinstance(index, tuple) else (index,)))
     if isinstance(likelihood, AbstractResidualLikelihood):
         return ResidualOn(likelihood, axes)
+    if isinstance(likelihood, AbstractConstraintLikelihood):
+        return ConstraintOn(likelihood, axes)
     if isinstance(likelihood, AbstractRegionLikelihood):
         return RegionOn(likelihood, axes)
     return OnLikelihood(likelihood, axes)
@@ -129,6 +132,32 @@ class ResidualOn(AbstractOn, AbstractResidualLikelihood):
         """The same wish with another Y* of the inner likelihood."""
         inner: Any = self.likelihood.at(y_star)
         return ResidualOn(inner, self.index)
+
+
+@final
+class ConstraintOn(AbstractOn, AbstractConstraintLikelihood):
+    """r(y[index]) + s eta = 0, made by `On` of an exact wish."""
+
+    likelihood: AbstractConstraintLikelihood
+
+    def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """That of the inner wish, of y[index]."""
+        return self.likelihood.constraint(self._part(y))
+
+    @property
+    def exact_outputs(self) -> int:
+        """Those of the inner wish."""
+        return self.likelihood.exact_outputs
+
+    @property
+    def mixed(self) -> bool:
+        """As the inner wish."""
+        return self.likelihood.mixed
+
+    def at(self, y_star: Any) -> "ConstraintOn":
+        """The same wish with another Y* of the inner likelihood."""
+        inner: Any = self.likelihood.at(y_star)
+        return ConstraintOn(inner, self.index)
 
 
 @final

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from probinv._errors import InputError
 from probinv._typing import Flag, PRNGKey, Scalar, Y
 from probinv.likelihood._base import (
+    AbstractConstraintLikelihood,
     AbstractLikelihood,
     AbstractRegionLikelihood,
     AbstractResidualLikelihood,
@@ -19,7 +20,7 @@ from probinv.likelihood._base import (
 )
 
 
-def Product(likelihoods: Any) -> "ProductLikelihood | ResidualProduct | RegionProduct":
+def Product(likelihoods: Any) -> "ProductLikelihood | ConstraintProduct | ResidualProduct | RegionProduct":
     """log p(Y* | y) = sum_j log p_j(Y*_j | y): every wish at once, as independent observations of y.
 
     y counts as reached if it reaches every part; with n parts at a level of .001 the whole misses a
@@ -31,6 +32,7 @@ def Product(likelihoods: Any) -> "ProductLikelihood | ResidualProduct | RegionPr
 
     Returns:
         A `ResidualProduct` if every part has a residual, so that methods for residuals apply; a
+        `ConstraintProduct` if some of these are to hold exactly; a
         `RegionProduct`, their intersection, if every part has hard edges; otherwise a `ProductLikelihood`.
         One of hard edges and densities mixed can be named, and no method takes it.
 
@@ -57,6 +59,9 @@ def Product(likelihoods: Any) -> "ProductLikelihood | ResidualProduct | RegionPr
     residual = [part for part in likelihoods if isinstance(part, AbstractResidualLikelihood)]
     if len(residual) == len(likelihoods):
         return ResidualProduct(tuple(residual))
+    equations = [part for part in likelihoods if isinstance(part, AbstractConstraintLikelihood)]
+    if len(equations) == len(likelihoods):
+        return ConstraintProduct(tuple(equations))
     regions = [part for part in likelihoods if isinstance(part, AbstractRegionLikelihood)]
     if len(regions) == len(likelihoods):
         return RegionProduct(tuple(regions))
@@ -121,6 +126,32 @@ class ResidualProduct(AbstractProduct, AbstractResidualLikelihood):
     def at(self, y_star: Any) -> "ResidualProduct":
         """The same wishes with other Y*, one for each part."""
         return ResidualProduct(parts_at(self.parts, y_star))
+
+
+@final
+class ConstraintProduct(AbstractProduct, AbstractConstraintLikelihood):
+    """Equations of which some hold exactly: r_j(y) + s_j eta_j = 0 for every part j, made by `Product`."""
+
+    parts: tuple[AbstractConstraintLikelihood, ...]
+
+    def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """The parts' r and s, joined."""
+        r, s = zip(*(part.constraint(y) for part in self.parts), strict=True)
+        return jnp.concatenate(r), jnp.concatenate(s)
+
+    @property
+    def exact_outputs(self) -> int:
+        """Those of all parts."""
+        return sum(part.exact_outputs for part in self.parts)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some part has a tolerance."""
+        return any(part.exact_outputs == 0 for part in self.parts)
+
+    def at(self, y_star: Any) -> "ConstraintProduct":
+        """The same wishes with other Y*, one for each part."""
+        return ConstraintProduct(parts_at(self.parts, y_star))
 
 
 @final

@@ -115,9 +115,9 @@ def _middle(ordered: np.ndarray, width: np.ndarray, allowed: np.ndarray, step: i
 
 
 def is_empty(values: np.ndarray, at: float, left: float, right: float) -> bool:
-    """c <= m / 20 and P(c | valley at 1/10 of the lower peak) < 0.003, of values that had no part in choosing.
+    """c <= m / 20 and P(c | valley at 1/10 of the lower peak) < 0.003, of values with no part in choosing.
 
-    c counts the values in [at - h, at + h], h = (right - left) / 8, and m those in the lower of the windows of
+    c counts the values in [at - h, at + h], h = (right - left) / 8, m those in the lower of the windows of
     the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is connected,
     and what lies between its densest places is not empty.
     """

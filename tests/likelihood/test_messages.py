@@ -19,6 +19,7 @@ from probinv.likelihood import (
     Interval,
     Label,
     On,
+    Product,
     Ordering,
     Student,
 )
@@ -145,6 +146,21 @@ def test_an_exact_wish_is_an_equation_and_not_a_density(key: jax.Array) -> None:
     for compute in (wish.log_prob, jax.grad(wish.log_prob)):
         with pytest.raises(ViewError, match="LiftedHMC"):
             compute(y)
+
+
+def test_exact_wishes_of_some_outputs_and_beside_a_tolerance() -> None:
+    y = jnp.array([7.5, 3.0, 1.0])
+    part = On([2, 0], Exactly([1.0, 7.0]))
+    assert [leaf.tolist() for leaf in part.constraint(y)] == [[0.0, 0.5], [0.0, 0.0]]
+    assert part.exact_outputs == 2
+    assert not part.reached(y)
+    both = Product([On(0, Exactly(7.0)), On(1, Gaussian(2.0, 0.5))])
+    assert both.mixed
+    assert not part.mixed
+    assert [leaf.tolist() for leaf in both.constraint(y)] == [[0.5, 2.0], [0.0, 1.0]]
+    assert both.at((7.5, 3.0)).reached(y)
+    with pytest.raises(ViewError, match="LiftedHMC"):
+        both.log_prob(y)
 
 
 def test_descriptions() -> None:
