@@ -20,6 +20,7 @@ from .forward import Layered as Layered
 from .forward import as_forward as as_forward
 from .forward import load_network as load_network
 from .forward import save_network as save_network
+from .likelihood import AnyOf as AnyOf
 from .likelihood import Argmax as Argmax
 from .likelihood import AtLeast as AtLeast
 from .likelihood import AtMost as AtMost
@@ -29,6 +30,7 @@ from .likelihood import Gaussian as Gaussian
 from .likelihood import Interval as Interval
 from .likelihood import Label as Label
 from .likelihood import On as On
+from .likelihood import Ordering as Ordering
 from .likelihood import Product as Product
 from .likelihood import Student as Student
 from .likelihood import estimate_noise as estimate_noise
@@ -37,6 +39,8 @@ from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
 from .methods import LiftedHMC as LiftedHMC
+from .methods import ParallelTempering as ParallelTempering
+from .methods import SubsetSimulation as SubsetSimulation
 from .methods import TemperedSMC as TemperedSMC
 from .posterior import Posterior as Posterior
 from .prior import Empirical as Empirical
@@ -51,6 +55,7 @@ from .prior import Uniform as Uniform
 from .results import Verdict as Verdict
 from .results import diagnose as diagnose
 from .results import load as load
+from .results import modes as modes
 from .results import provenance as provenance
 from .results import save as save
 from .results import summary as summary
@@ -59,6 +64,7 @@ from .results.plots import plot_convergence as plot_convergence
 from .results.plots import plot_energy as plot_energy
 from .results.plots import plot_forest as plot_forest
 from .results.plots import plot_images as plot_images
+from .results.plots import plot_modes as plot_modes
 from .results.plots import plot_optima as plot_optima
 from .results.plots import plot_pair as plot_pair
 from .results.plots import plot_predictive as plot_predictive

@@ -4,11 +4,13 @@ import json
 import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 import xarray as xr
 
+from probinv.results._membership import Membership, membership
 from probinv.results.tree import ATTRIBUTE, SAMPLED
 
 
@@ -61,6 +63,24 @@ class Evidence:
     def draws(self) -> int:
         """Draws of each chain."""
         return 0 if self.x is None else self.x.draws.shape[1]
+
+    @property
+    def ancestors(self) -> np.ndarray | None:
+        """(chain, draw) of a population sampler, each chain of whose result is one replicate; else None."""
+        return self.stats.get("ancestor")
+
+    @property
+    def unit(self) -> str:
+        """What one row of the draws is called."""
+        return "chain" if self.ancestors is None else "replicate"
+
+    @cached_property
+    def modes(self) -> Membership | None:
+        """The modes of the draws in z, or in standardised x; computed once."""
+        if self.x is None:
+            return None
+        draws = self.x.draws if self.z is None else self.z.draws
+        return membership(draws, scaled=self.z is None, ancestors=self.ancestors)
 
 
 def gather(tree: xr.DataTree) -> Evidence:

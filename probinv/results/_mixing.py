@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from probinv.results._combination import check_combination
 from probinv.results._evidence import Evidence
-from probinv.results._statistics import chain_statistics, usable
+from probinv.results._statistics import Statistics, chain_statistics, population_statistics, usable
 from probinv.results.thresholds import (
     DRAWS_LEAST,
     ESS_LEAST,
@@ -28,29 +29,35 @@ class _Watched(NamedTuple):
 
 
 def check_mixing(e: Evidence) -> Findings:
-    """Every entry of x, the energy and the log likelihood must agree between chains and be well known."""
+    """Every entry of x, the energy and the log likelihood must agree between chains and be well known.
+
+    The draws of a population are no series in time: R-hat compares whole replicates, and the effective
+    sample size is that of families of common ancestors.
+    """
     if e.x is None or e.draws < DRAWS_LEAST:
         return Findings((), {}, {})
     watched = _watched(e)
     if not watched.labels:
         return Findings((), {}, {})
-    single = e.chains == 1
-    statistics = chain_statistics(watched.draws)
-    if single:
-        statistics = statistics._replace(rhat=chain_statistics(_halves(watched.draws)).rhat)
-    name = "rhat_halves_max" if single else "rhat_max"
+    statistics = _statistics(e, watched.draws)
+    name = "rhat_halves_max" if e.chains == 1 else "rhat_max"
     worst = {
         name: _extreme(statistics.rhat, largest=True),
         "ess_bulk_min": _extreme(statistics.ess_bulk, largest=False),
         "ess_tail_min": _extreme(statistics.ess_tail, largest=False),
     }
+    if e.chains == 1 and e.ancestors is not None:  # one replicate has none to be compared with
+        del worst[name]
     numbers = {name: value for name, (value, _) in worst.items()}
     where = {name: watched.labels[place] for name, (_, place) in worst.items()}
-    advice = _remedy(e, numbers[name], min(numbers["ess_bulk_min"], numbers["ess_tail_min"]))
-    reasons = _apart(e, statistics.rhat, watched, advice) + _few(numbers, where, advice)
-    if reasons:
+    advice = _remedy(e, numbers.get(name, 1.0), min(numbers["ess_bulk_min"], numbers["ess_tail_min"]))
+    reasons = _apart(e, statistics.rhat, watched, advice) if name in worst else []
+    combined = Findings((), {}, {}) if reasons else check_combination(e)
+    reasons += [*combined.reasons, *_few(numbers, where, advice)]
+    if reasons and e.ancestors is None:
         reasons += _trend(watched)
-    return Findings(tuple(reasons), {**numbers, "entries_judged": len(watched.labels)}, where)
+    numbers |= {**combined.numbers, "entries_judged": len(watched.labels)}
+    return Findings(tuple(reasons), numbers, where | combined.where)
 
 
 def _watched(e: Evidence) -> _Watched:
@@ -62,6 +69,15 @@ def _watched(e: Evidence) -> _Watched:
     # what is constant (fixed inputs, too) or not finite is judged by other checks: it has no R-hat and no ESS
     keep = usable(draws)
     return _Watched(draws[:, :, keep], [label for label, take in zip(labels, keep, strict=True) if take])
+
+
+def _statistics(e: Evidence, draws: np.ndarray) -> Statistics:
+    if e.ancestors is not None:
+        return population_statistics(draws, e.ancestors)
+    statistics = chain_statistics(draws)
+    if e.chains > 1:
+        return statistics
+    return statistics._replace(rhat=chain_statistics(_halves(draws)).rhat)
 
 
 def _halves(draws: np.ndarray) -> np.ndarray:
@@ -85,7 +101,7 @@ def _apart(e: Evidence, rhat: np.ndarray, watched: _Watched, advice: str) -> lis
         return []
     worst, place = _extreme(rhat, largest=True)
     value = "NaN" if math.isnan(worst) else f"{worst:.3f}"
-    who = "halves of the chain" if e.chains == 1 else "chains"
+    who = "halves of the chain" if e.chains == 1 else f"{e.unit}s"
     reasons = [
         Reason(
             "rhat",
@@ -96,14 +112,16 @@ def _apart(e: Evidence, rhat: np.ndarray, watched: _Watched, advice: str) -> lis
         )
     ]
     reached = e.stats.get("reached")
-    if e.chains > 1 and worst > RHAT_APART and reached is not None and reached.mean() >= REACHED_MOST:
+    certain = reached is not None and bool(reached.mean() >= REACHED_MOST)
+    parted = e.modes is not None and e.modes.count > 1  # `check_modes` then says more
+    if e.chains > 1 and worst > RHAT_APART and certain and not parted:
         reasons.append(
             Reason(
                 "separate modes",
-                "The chains sit in different modes or have not moved: residuals look perfect but do not "
-                "certify mixing. How much each mode weighs is not known.",
-                "Take the modes as separate answers (see MAP), widen the tolerance so that chains can cross, "
-                "or run more chains to find more modes.",
+                f"The {e.unit}s sit in different places or have not moved: residuals look perfect but do not "
+                "certify mixing. How much each place weighs is not known.",
+                "Let TemperedSMC find and weigh the places, take them as separate answers (see MAP), or "
+                "widen the tolerance so that chains can cross.",
                 Verdict.NOT_CONVERGED,
             )
         )
@@ -125,12 +143,26 @@ def _few(numbers: dict[str, float], where: dict[str, str], advice: str) -> list[
 
 def _remedy(e: Evidence, rhat: float, ess: float) -> str:
     """How many draws are needed, by the effective sample size that there is, or that draws are no remedy."""
-    other = "widen the tolerance, set dense_mass=True, or scale the inputs alike"
     rounds = max(1.25 * ESS_LEAST / ess, 2.0) if ess > 0 else math.inf
-    if rounds > ROUNDS_MOST or not rhat <= RHAT_APART:
-        return f"Longer chains alone will not mend this: {other}."
+    hopeless = rounds > ROUNDS_MOST or not rhat <= RHAT_APART
+    if e.ancestors is not None:
+        if hopeless:
+            return "More particles alone will not mend this: take more moves at each temperature, too."
+        return f"Take more particles: draws={_round_up(rounds * e.draws)}, or more moves at each temperature."
+    if hopeless:
+        return f"Longer chains alone will not mend this: {_other(e)}."
     thin = "" if rounds < 4 else f", or thin={math.ceil(rounds)} to keep the memory as it is"
-    return f"Run longer: draws={_round_up(rounds * e.draws)} and a warm-up to match{thin}; else {other}."
+    return f"Run longer: draws={_round_up(rounds * e.draws)} and a warm-up to match{thin}; else {_other(e)}."
+
+
+def _other(e: Evidence) -> str:
+    """What may mix better than this method does."""
+    if e.facts.get("method") == "LiftedHMC":
+        return "let TemperedSMC bring particles from the prior to Y*, or scale the inputs alike"
+    return (
+        "take LiftedHMC, whose step does not shrink with the tolerance, TemperedSMC for several modes, widen "
+        "the tolerance, set dense_mass=True, or scale the inputs alike"
+    )
 
 
 def _round_up(number: float) -> int:

@@ -12,6 +12,8 @@ from probinv.results.thresholds import (
     FINITE_PRIOR_LEAST,
     FLOAT32_ROUNDING,
     NAN_DRAWS_MOST,
+    PROJECTION_MOST,
+    PROJECTION_NAMED,
     ROUNDING_MOST,
     SATURATED_MOST,
     SATURATED_NAMED,
@@ -34,7 +36,7 @@ def check_divergences(e: Evidence) -> Findings:
         "divergences",
         f"{count} of {diverging.size} transitions diverged ({share:.2%}): the draws may avoid a narrow or "
         "strongly curved part of the posterior.",
-        "Raise target_accept (0.95, then 0.99); if they stay, widen the tolerance.",
+        "Raise target_accept (0.95, then 0.99); if they stay, widen the tolerance or take LiftedHMC.",
         Verdict.NOT_CONVERGED if share > DIVERGING_MOST else Verdict.OK,
     )
     return Findings((reason,), numbers, {})
@@ -100,7 +102,8 @@ def check_saturation(e: Evidence) -> Findings:
         "tree depth",
         f"{share:.0%} of the trajectories were cut off by max_tree_depth before they turned"
         + (": slow directions may not have been explored, and R-hat may not see it." if many else "."),
-        "Widen the tolerance, set dense_mass=True, scale the inputs alike, or raise max_tree_depth.",
+        "Take LiftedHMC, whose step does not shrink with the tolerance, widen the tolerance, set "
+        "dense_mass=True, scale the inputs alike, or raise max_tree_depth.",
         Verdict.UNKNOWN if many else Verdict.OK,
     )
     return Findings((reason,), numbers, {})
@@ -119,9 +122,37 @@ def _saturated(e: Evidence) -> float:
     return float((steps >= thin * (2**depth - 1)).mean())
 
 
+def check_projection(e: Evidence) -> Findings:
+    """Steps of lifted HMC that found no way back to the manifold, or none by which they had come."""
+    texts = {
+        "not_projected": "found no way back to the manifold",
+        "not_reversible": "could not be retraced",
+    }
+    shares = {
+        name: float((e.stats[name] > 0).mean()) for name in texts if name in e.stats and e.stats[name].size
+    }
+    numbers: dict[str, float | int] = {f"{name}_fraction": share for name, share in shares.items()}
+    many = {name: share for name, share in shares.items() if share > PROJECTION_NAMED}
+    if not many:
+        return Findings((), numbers, {})
+    most = max(many.values()) > PROJECTION_MOST
+    reason = Reason(
+        "projection",
+        " and ".join(
+            f"{share:.0%} of the draws have a step that {texts[name]}" for name, share in many.items()
+        )
+        + ". Such trajectories are rejected"
+        + (": chains may not get to places that they could only reach so." if most else "."),
+        "Raise target_accept or set a smaller step_size; if it stays, look for NaN and kinks (ReLU) of the "
+        "network near the draws.",
+        Verdict.UNKNOWN if most else Verdict.OK,
+    )
+    return Findings((reason,), numbers, {})
+
+
 def check_energy(e: Evidence) -> Findings:
     """E-BFMI: whether resampling the momentum changes the energy enough to reach the tails."""
-    energy = e.stats.get("energy")
+    energy = e.stats.get("energy") if e.ancestors is None else None  # particles are no series in time
     if energy is None or energy.shape[1] < 2 or not np.isfinite(energy).all():
         return NOTHING
     fractions = energy_fraction(energy)
@@ -167,7 +198,7 @@ def check_precision(e: Evidence) -> Findings:
 
 
 def check_run(e: Evidence) -> Findings:
-    """What the provenance says of the run: interrupted, approximate, or missing."""
+    """What the provenance says of the run: interrupted, approximate, missing, and what was chosen for it."""
     reasons = []
     if not e.facts:
         reasons.append(
@@ -192,8 +223,15 @@ def check_run(e: Evidence) -> Findings:
             Reason(
                 "interrupted",
                 f"The run was interrupted; {e.draws} draws of each chain are there.",
-                "Continue it with invert(..., resume=tree).",
+                "Run it again." if "particles" in e.notes else "Continue it with invert(..., resume=tree).",
                 Verdict.OK,
             )
         )
+    for name, advice in (
+        ("chosen", "Name another method to have that one."),
+        ("reduction", "Set reduce=False to sample all coordinates."),
+    ):
+        sentence = e.facts.get(name, e.notes.get(name))
+        if isinstance(sentence, str) and sentence:
+            reasons.append(Reason(name, sentence, advice, Verdict.OK))
     return Findings(tuple(reasons), {}, {})

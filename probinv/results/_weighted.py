@@ -141,8 +141,8 @@ def _missed(label: str, z: float) -> Reason:
         "missed region",
         f"Draws from the prior, weighted by their likelihood, put {label} elsewhere than the chains do "
         f"({z:.1f} standard errors): the chains have missed a part of the posterior.",
-        "Run more chains with another seed, widen the tolerance so that they can cross, or look for other "
-        "answers with MAP.",
+        "Let TemperedSMC find and weigh all regions, run more chains with another seed, or widen the "
+        "tolerance so that they can cross.",
         Verdict.NOT_CONVERGED,
     )
 
@@ -153,6 +153,7 @@ def _elsewhere(label: str, power: float) -> Reason:
         f"Inputs from the prior that come near Y* (as with a tolerance {power**-0.5:.3g} times as wide) lie "
         f"in two separate regions of {label}, and no chain has been in one of them. Whether it reaches Y* is "
         "not known.",
-        "Run more chains with another seed, or look for other answers with MAP.",
+        "Let TemperedSMC find and weigh all regions, run more chains with another seed, or look for other "
+        "answers with MAP.",
         Verdict.UNKNOWN,
     )

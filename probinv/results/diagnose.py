@@ -6,13 +6,16 @@ import xarray as xr
 from probinv._errors import InputError
 from probinv.results._evidence import Evidence, gather
 from probinv.results._mixing import check_mixing
+from probinv.results._modes import check_modes
 from probinv.results._movement import check_bounds, check_finite, check_movement, check_size
 from probinv.results._optima import check_optima
+from probinv.results._population import check_ancestors, check_evidence
 from probinv.results._sampler import (
     check_divergences,
     check_energy,
     check_nan,
     check_precision,
+    check_projection,
     check_run,
     check_saturation,
 )
@@ -26,10 +29,14 @@ CHECKS = (
     check_bounds,
     check_movement,
     check_mixing,
+    check_modes,
+    check_ancestors,
+    check_evidence,
     check_divergences,
     check_nan,
     check_saturation,
     check_energy,
+    check_projection,
     check_precision,
     check_wish,
     check_weighted,
@@ -44,9 +51,11 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     not converged, reaches Y* only partly, unknown, ok. R-hat (rank-normalised, split), bulk and tail ESS
     (Vehtari, Gelman, Simpson, Carpenter & Bürkner 2021, arXiv 1903.08008) and E-BFMI (Betancourt 2016,
     arXiv 1604.00695) are those of ArviZ, over every entry of x that is not fixed, the energy and the log
-    likelihood. ArviZ gives a frozen chain R-hat = NaN and an effective sample size equal to the number of
-    draws; here it is a failure. `ok` means that nothing speaks against the draws, not that every mode was
-    found.
+    likelihood; membership in a mode is one more quantity (`modes`). Of a population sampler, whose draws are
+    no series in time, R-hat compares replicates, and ESS is that of families of common ancestors (Lee &
+    Whiteley 2018, arXiv 1509.00394). ArviZ gives a frozen chain R-hat = NaN and an effective sample size
+    equal to the number of draws; here it is a failure. `ok` means that nothing speaks against the draws, not
+    that every mode was found.
 
     Args:
         tree: a result of `invert`, in memory or opened from a file, or any tree with the groups of the ArviZ
@@ -71,7 +80,7 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         return conclude([_empty(evidence)])
     parts = [check(evidence) for check in CHECKS]
     if all(reason.verdict is Verdict.OK for part in parts for reason in part.reasons):
-        parts.append(_agreement(parts))
+        parts.append(_agreement(evidence, parts))
     return conclude(parts)
 
 
@@ -85,7 +94,7 @@ def _empty(e: Evidence) -> Findings:
     return Findings((reason,), {"chains": e.chains, "draws": e.draws}, {})
 
 
-def _agreement(parts: list[Findings]) -> Findings:
+def _agreement(e: Evidence, parts: list[Findings]) -> Findings:
     numbers = {name: value for part in parts for name, value in part.numbers.items()}
     judged = int(numbers.get("entries_judged", 0))
     if not judged or np.isnan(numbers.get("rhat_max", np.nan)):
@@ -95,10 +104,10 @@ def _agreement(parts: list[Findings]) -> Findings:
         return Findings((reason,), {}, {})
     reason = Reason(
         "agreement",
-        f"{numbers['chains']} chains that began apart agree in {judged} quantities. That "
+        f"{numbers['chains']} {e.unit}s that began apart agree in {judged} quantities. That "
         "is evidence and not proof that all modes were found, and it does not say that the network is right "
         "at these inputs.",
-        "If a missed answer would matter, run again with another seed and more chains.",
+        f"If a missed answer would matter, run again with another seed and more {e.unit}s.",
         Verdict.OK,
     )
     return Findings((reason,), {}, {})

@@ -30,6 +30,7 @@ CAPTIONS = {
     "forest": "Where each input lies: what the wish adds to the prior.",
     "images": "Single answers, and what they have in common.",
     "pair": "Single inputs, and how they depend on each other.",
+    "modes": "Separate sets of answers, and how much each weighs.",
     "optima": "The points that were found, how good they are and where they lie.",
     "convergence": "Whether the chains agree (R-hat) and how many independent draws they are worth.",
     "trace": "The inputs that converged worst.",
@@ -154,7 +155,10 @@ def _draws_table(reading: Reading) -> str:
             f"{len(chosen) - len(told)} others that converged worst. The file of the result has all."
         )
     part = xr.Dataset({names[k]: (("chain", "draw"), reading.draws.values[..., k]) for k in chosen})
-    frame = summary(xr.DataTree.from_dict({"posterior": part}))
+    groups = {"posterior": part}
+    if reading.ancestors is not None:
+        groups["sample_stats"] = xr.Dataset({"ancestor": (("chain", "draw"), reading.ancestors)})
+    frame = summary(xr.DataTree.from_dict(groups))
     rows = [
         [str(name), *(_cell(str(column), float(row[column])) for column in frame.columns)]
         for name, row in frame.iterrows()

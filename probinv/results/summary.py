@@ -8,7 +8,7 @@ import xarray as xr
 
 from probinv._errors import InputError
 from probinv.results._evidence import entries_of
-from probinv.results._statistics import chain_statistics
+from probinv.results._statistics import chain_statistics, population_statistics
 
 LEVELS = {"q5": 0.05, "q50": 0.50, "q95": 0.95}
 
@@ -52,6 +52,10 @@ def summary(
         quantiles = np.quantile(flat, list(LEVELS.values()), axis=0)
         columns = {"mean": flat.mean(axis=0), "sd": flat.std(axis=0, ddof=1) if len(flat) > 1 else np.nan}
     columns |= dict(zip(LEVELS, quantiles, strict=True))
-    statistics = chain_statistics(found.draws)
+    family = entries_of(tree, "sample_stats", ("ancestor",))
+    if family is not None and family.draws.shape[:2] == found.draws.shape[:2]:
+        statistics = population_statistics(found.draws, family.draws[..., 0])
+    else:
+        statistics = chain_statistics(found.draws)
     columns |= {"ess_bulk": statistics.ess_bulk, "ess_tail": statistics.ess_tail, "rhat": statistics.rhat}
     return pd.DataFrame(columns, index=list(found.labels))

@@ -10,6 +10,10 @@ RHAT_APART = 1.5
 """Chains this far apart sit in different places. Convention: at 1.5 the between-chain variance is 1.25 times
 the one within."""
 
+COMBINATION_RHAT_MOST = 1.1
+"""Brooks & Gelman 1998, for the largest over all combinations. Half of the draws, along a direction that was
+chosen: of 400 effective draws 1.05 is noise."""
+
 CHAINS_ADVISED = 4
 """arXiv 1903.08008, section 4."""
 
@@ -67,3 +71,23 @@ TEMPERED_ESS = 50.0
 APART_LEAST, NEAR_LEAST, FAR_LEAST = 2.0, 0.2, 0.1
 """A gap in the weighted prior draws, in units of what is on its near side, and the weights on both sides.
 Chosen by trying; `separation` gives the rates."""
+
+MODE_ERROR_MOST = 0.05
+"""Convention: standard error of the weight of a mode. An effective sample size of 100 gives it to a weight of
+one half."""
+
+MOVEMENT_LEAST = 0.05
+"""1 - the autocorrelation of successive draws within the modes, in the slowest entry. Below it, sets of draws
+may be places that chains have not left: random walks in one mode fall apart at 0.01 and less, by trying."""
+
+ANCESTORS_LEAST = 5.0
+"""Effective ancestors of a replicate, and of a mode over all replicates: five families that never mix know a
+weight of one half to 0.22, and the error of a mean, which is computed from them, to a third."""
+
+LOG_EVIDENCE_SPREAD_MOST = 1.0
+"""Standard deviation between replicates, in nats: one then counts e times too little. Particle estimates are
+run at about 1 (Doucet, Pitt, Deligiannidis & Kohn 2015, arXiv 1210.1871)."""
+
+PROJECTION_NAMED, PROJECTION_MOST = 0.1, 0.5
+"""Convention: fractions of draws with a step that left the manifold or could not be retraced. Rejecting them
+is right and slow; above the second, places may not have been reached."""

@@ -7,8 +7,9 @@ import numpy as np
 import xarray as xr
 
 from probinv._errors import InputError
-from probinv.results._evidence import facts_of
-from probinv.results._statistics import Statistics, chain_statistics
+from probinv.results._evidence import facts_of, gather
+from probinv.results._membership import Membership
+from probinv.results._statistics import Statistics, chain_statistics, population_statistics
 from probinv.results.plots._entries import Entries, entries_of, require, table
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -141,7 +142,25 @@ class Reading:
     @cached_property
     def convergence(self) -> Statistics:
         """R-hat, bulk and tail ESS of every entry."""
+        if self.ancestors is not None:
+            return population_statistics(self.draws.values, self.ancestors)
         return chain_statistics(self.draws.values)
+
+    @cached_property
+    def ancestors(self) -> np.ndarray | None:
+        """(chain, draw) the ancestor of each draw of a population; None for chains."""
+        found = self.stat("ancestor")
+        return found if found is not None and found.shape == self.draws.values.shape[:2] else None
+
+    @property
+    def unit(self) -> str:
+        """What one row of the draws is called."""
+        return "chain" if self.ancestors is None else "replicate"
+
+    @cached_property
+    def modes(self) -> Membership | None:
+        """The modes of the draws; None where they are not finite or do not vary."""
+        return gather(self.tree).modes
 
     @cached_property
     def worst(self) -> list[int]:

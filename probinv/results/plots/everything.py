@@ -15,6 +15,7 @@ from probinv.results.plots.convergence import plot_convergence
 from probinv.results.plots.energy import plot_energy
 from probinv.results.plots.forest import ROWS_MOST, plot_forest
 from probinv.results.plots.images import images_of, plot_images
+from probinv.results.plots.modes import plot_modes
 from probinv.results.plots.optima import plot_optima
 from probinv.results.plots.pair import plot_pair
 from probinv.results.plots.predictive import plot_predictive
@@ -34,7 +35,7 @@ def plot_all(
         shape: (h, w) of an input that is an image, as in `plot_images`.
 
     Returns:
-        The paths of those that suit: predictive.png, forest.png, images.png, pair.png, optima.png,
+        The paths of those that suit: predictive.png, forest.png, images.png, pair.png, modes.png, optima.png,
         convergence.png, trace.png, energy.png.
 
     Raises:
@@ -85,10 +86,17 @@ def suitable(reading: Reading, shape: tuple[int, int] | None = None) -> dict[str
         "forest": (drawn and not (pictured and many), lambda: plot_forest(reading)),
         "images": (pictured, lambda: plot_images(reading, shape)),
         "pair": (True, lambda: plot_pair(reading)),
+        "modes": (
+            drawn and reading.modes is not None and reading.modes.count > 1,
+            lambda: plot_modes(reading),
+        ),
         "optima": (points, lambda: plot_optima(reading)),
         "convergence": (drawn, lambda: plot_convergence(reading)),
         "trace": (drawn, lambda: plot_trace(reading)),
-        "energy": (drawn and reading.has("sample_stats", "energy"), lambda: plot_energy(reading)),
+        "energy": (
+            drawn and reading.has("sample_stats", "energy") and reading.ancestors is None,
+            lambda: plot_energy(reading),
+        ),
     }
     return {name: plot for name, (suits, plot) in plots.items() if suits}
 
