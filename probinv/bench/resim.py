@@ -13,7 +13,7 @@ from probinv._checks import double_precision
 from probinv._typing import PRNGKey, Scalar, Y, Z
 from probinv.bench.result import Result
 from probinv.bench.simulators import SIMULATORS, Simulator, train_surrogate
-from probinv.forward import Layered
+from probinv.forward import AbstractForward
 from probinv.likelihood import Exactly
 from probinv.posterior import Posterior, sample_prior
 
@@ -37,7 +37,7 @@ class Proposals(NamedTuple):
 
 
 def propose(
-    network: Layered, simulator: Simulator, targets: Float[np.ndarray, "targets m"], key: PRNGKey
+    network: AbstractForward, simulator: Simulator, targets: Float[np.ndarray, "targets m"], key: PRNGKey
 ) -> Proposals:
     r"""x ~ p(x | f(x) = Y*) for each of many targets, ranked by p(z), without asking the simulator.
 
@@ -67,7 +67,7 @@ def _outputs(posterior: Posterior, z: Array | np.ndarray) -> Float[Array, "rows 
 
 
 @eqx.filter_jit
-def _outputs_of(network: Layered, x: Array | np.ndarray) -> Float[Array, "rows m"]:
+def _outputs_of(network: AbstractForward, x: Array | np.ndarray) -> Float[Array, "rows m"]:
     return jax.vmap(network)(jnp.asarray(x))
 
 
