@@ -7,6 +7,7 @@ from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
 from probinv.methods.smc.parallel import ParallelTempering
+from probinv.methods.smc.subset import SubsetSimulation
 from probinv.methods.smc.tempered import TemperedSMC
 
 METHODS: dict[str, type[AbstractMethod]] = {
@@ -14,6 +15,7 @@ METHODS: dict[str, type[AbstractMethod]] = {
     "hmc": HMC,
     "lifted": LiftedHMC,
     "smc": TemperedSMC,
+    "subset": SubsetSimulation,
     "parallel": ParallelTempering,
     "map": MAP,
     "ascent": Ascent,
@@ -32,5 +34,6 @@ __all__ = [
     "Optima",
     "ParallelTempering",
     "Progress",
+    "SubsetSimulation",
     "TemperedSMC",
 ]

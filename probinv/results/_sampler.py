@@ -223,7 +223,7 @@ def check_run(e: Evidence) -> Findings:
             Reason(
                 "interrupted",
                 f"The run was interrupted; {e.draws} draws of each chain are there.",
-                "Continue it with invert(..., resume=tree).",
+                "Run it again." if "particles" in e.notes else "Continue it with invert(..., resume=tree).",
                 Verdict.OK,
             )
         )
@@ -231,7 +231,7 @@ def check_run(e: Evidence) -> Findings:
         ("chosen", "Name another method to have that one."),
         ("reduction", "Set reduce=False to sample all coordinates."),
     ):
-        sentence = e.facts.get(name)
+        sentence = e.facts.get(name, e.notes.get(name))
         if isinstance(sentence, str) and sentence:
             reasons.append(Reason(name, sentence, advice, Verdict.OK))
     return Findings(tuple(reasons), {}, {})

@@ -10,6 +10,10 @@ RHAT_APART = 1.5
 """Chains this far apart sit in different places. Convention: at 1.5 the between-chain variance is 1.25 times
 the one within."""
 
+COMBINATION_RHAT_MOST = 1.1
+"""Brooks & Gelman 1998, for the largest over all combinations. Half of the draws, along a direction that was
+chosen: of 400 effective draws 1.05 is noise."""
+
 CHAINS_ADVISED = 4
 """arXiv 1903.08008, section 4."""
 

@@ -11,12 +11,13 @@ from matplotlib.lines import Line2D
 from scipy.spatial import cKDTree
 
 from probinv._errors import InputError
+from probinv.results._combination import formula
 from probinv.results._membership import Membership
 from probinv.results.plots._entries import Choice, choose
 from probinv.results.plots._reading import Reading, as_reading
 from probinv.results.plots._style import CHAINS, blank, count, grid, headline, legend, number, share, style
 from probinv.results.plots.pair import thinned
-from probinv.results.thresholds import MODE_ERROR_MOST, RHAT_MOST
+from probinv.results.thresholds import MODE_ERROR_MOST
 
 POINTS_MOST = 2000
 NAMED_MOST = 20
@@ -24,7 +25,6 @@ CANDIDATES = 8
 ENTRIES_MOST = 200
 NEIGHBOURS = 5
 BETTER = 0.02
-TERMS = 3
 COMBINED = "Axes are the combinations of inputs, in standard deviations, that part the modes best."
 
 
@@ -98,7 +98,7 @@ def _view(reading: Reading, rows: np.ndarray, labels: np.ndarray, picked: list[i
     combined = scaled[:, used] @ axes
     if _purity(combined, labels) <= max(pure) + BETTER:
         return _View(shown[:, best], tuple(names[int(free[k])] for k in best))
-    return _View(combined, tuple(_formula(axis, [names[int(free[k])] for k in used]) for axis in axes.T))
+    return _View(combined, tuple(formula(axis, [names[int(free[k])] for k in used]) for axis in axes.T))
 
 
 def _kept(columns: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -129,13 +129,6 @@ def _discriminants(scaled: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return first
     rest = scaled - scaled @ first @ first.T
     return np.column_stack([first, np.linalg.svd(rest, full_matrices=False)[2][0]])
-
-
-def _formula(axis: np.ndarray, names: list[str]) -> str:
-    """The combination in words: its largest terms."""
-    terms = [int(k) for k in np.argsort(-np.abs(axis))[:TERMS]]
-    text = " ".join(f"{'-' if axis[k] < 0 else '+'} {abs(axis[k]):.2f} {names[k]}" for k in terms)
-    return text.removeprefix("+ ") + (" ..." if len(axis) > TERMS else "")
 
 
 def _colours(many: int) -> list[str]:
@@ -186,8 +179,7 @@ def _weights(axes: Axes, found: Membership, colours: list[str], unit: str) -> No
 def _finding(found: Membership, unit: str) -> str:
     if found.count == 1:
         return "One mode: no valley was found among the draws"
-    apart = len(found.shares) > 1 and bool((~(found.rhat <= RHAT_MOST)).any())
-    if apart:
+    if found.apart.any():
         return f"{found.count} modes, on whose weights the {unit}s disagree"
     worst = float(found.errors.max())
     if not worst <= MODE_ERROR_MOST:
