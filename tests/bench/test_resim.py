@@ -130,6 +130,6 @@ def test_proposals_are_draws_of_all_branches(proposed: Any, monkeypatch: pytest.
 
 def test_an_invalid_proposal_counts_as_infinite() -> None:
     x = np.array([[[0.5, 0.5], [1.5, 0.0]]])
-    error = errors(Proposals(x, np.zeros((1, 2))), SIMULATORS["sine"], sine(x[0, :1]))
+    error = errors(Proposals(x, np.zeros((1, 2)), 1.0), SIMULATORS["sine"], sine(x[0, :1]))
     assert error[0, 0] == 0
     assert np.isinf(error[0, 1])
