@@ -97,6 +97,9 @@ def improbability(e: Evidence) -> tuple[str, dict[str, float]]:
         numbers["prior_reached_fraction"] = share
         bound = f" (with 95 % confidence less than {3 / reached.size:.2g} of the prior)" if share == 0 else ""
         texts.append(f"Of {reached.size} draws from the prior {int(reached.sum())} reach Y*{bound}.")
+    below = e.notes.get("log_evidence_below")
+    if isinstance(below, int | float):
+        texts.append(f"It is rarer than {math.exp(below):.1g} under the prior, if it can be met at all.")
     if e.prior_y is None or e.y_star is None or e.prior_y.shape[2:] != e.y_star.shape:
         return " ".join(texts), numbers
     y = e.prior_y.reshape(-1, max(e.y_star.size, 1))
