@@ -53,8 +53,8 @@ def bench_waiting() -> Result:
             f"{'-'.join(map(str, SIZES))} tanh network, sigma {SIGMA:g}, LiftedHMC with its defaults: 4 x "
             "1000 draws.",
             "s to verdict: from the call of `invert` to its return, prior and predictive draws, DataTree "
-            "and verdict included; CPU s: the same in seconds of one core, which other work on the machine "
-            "does not change. s imports: before that, `import probinv` and what building the posterior loads.",
+            "and verdict included; CPU s: the same in seconds of one core, whatever else the machine does. "
+            "s imports: before that, `import probinv` and what building the posterior loads.",
             "warm cache: a folder of compiled programs, JAX_COMPILATION_CACHE_DIR, that an earlier process "
             "has filled.",
         ],
