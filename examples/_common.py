@@ -12,13 +12,16 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import probinv
+from probinv.methods import AbstractMethod
 
 __all__ = ["Figure", "plt", "run", "settings"]
 
 
-def settings(quick: bool, **more: float) -> probinv.NUTS:
-    """NUTS with the usual settings, or with few draws for a quick look."""
-    return probinv.NUTS(**({"draws": 200, "warmup": 200, "chains": 4} if quick else {}), **more)
+def settings[M: AbstractMethod](quick: bool, method: type[M] = probinv.NUTS, **more: float) -> M:
+    """A method with its usual settings, or with few draws for a quick look."""
+    few = {"draws": 200, "warmup": 200}
+    known = {name: few[name] for name in few if quick and name in method.__dataclass_fields__}
+    return method(**(known | more))
 
 
 def run(main: Callable[[bool], dict[str, Figure]]) -> None:

@@ -20,6 +20,7 @@ from .forward import Layered as Layered
 from .forward import as_forward as as_forward
 from .forward import load_network as load_network
 from .forward import save_network as save_network
+from .likelihood import AnyOf as AnyOf
 from .likelihood import Argmax as Argmax
 from .likelihood import AtLeast as AtLeast
 from .likelihood import AtMost as AtMost
@@ -29,6 +30,7 @@ from .likelihood import Gaussian as Gaussian
 from .likelihood import Interval as Interval
 from .likelihood import Label as Label
 from .likelihood import On as On
+from .likelihood import Ordering as Ordering
 from .likelihood import Product as Product
 from .likelihood import Student as Student
 from .likelihood import estimate_noise as estimate_noise
@@ -37,6 +39,8 @@ from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
 from .methods import LiftedHMC as LiftedHMC
+from .methods import ParallelTempering as ParallelTempering
+from .methods import SubsetSimulation as SubsetSimulation
 from .methods import TemperedSMC as TemperedSMC
 from .posterior import Posterior as Posterior
 from .prior import Empirical as Empirical

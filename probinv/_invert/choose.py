@@ -7,8 +7,12 @@ import numpy as np
 from probinv._checks import double_precision
 from probinv._typing import PRNGKey
 from probinv.forward import output_struct
-from probinv.likelihood import AbstractConstraintLikelihood, AbstractResidualLikelihood
-from probinv.methods import NUTS, AbstractMethod, LiftedHMC, TemperedSMC
+from probinv.likelihood import (
+    AbstractConstraintLikelihood,
+    AbstractRegionLikelihood,
+    AbstractResidualLikelihood,
+)
+from probinv.methods import NUTS, AbstractMethod, LiftedHMC, SubsetSimulation, TemperedSMC
 from probinv.posterior import Posterior, evaluate, sample_prior
 
 LIFTED_ALWAYS, LIFTED_MOST = 50, 500
@@ -29,12 +33,17 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
     """What to try, in this order; the next is tried where the chains of the one before do not agree.
 
     A wish that is an equation with up to 50 outputs (or coordinates): LiftedHMC. With up to 500: LiftedHMC
-    where the tolerance is below 1 % of the spread that 200 prior draws give the outputs, NUTS elsewhere. Any
-    other wish, or a network in single precision: NUTS. Chains that disagree are in different modes or have
-    not moved: then TemperedSMC, which begins with the whole prior. `posterior` is the reduced one, where
-    there is a reduction.
+    where the tolerance is below 1 % of the spread that 200 prior draws give the outputs, NUTS elsewhere. A
+    wish with hard edges: SubsetSimulation, and nothing after it. Any other wish, and a network that computes
+    in single precision: NUTS. Chains that disagree are in different modes or have not moved: then
+    TemperedSMC, which begins with the whole prior. `posterior` is the reduced one, where there is a
+    reduction.
     """
     likelihood, n = posterior.likelihood, posterior.size
+    if isinstance(likelihood, AbstractRegionLikelihood):
+        kind = type(likelihood).__name__
+        why = f"{kind} has hard edges: SubsetSimulation, of which every draw meets the wish."
+        return [Choice(SubsetSimulation(), why)]
     after = Choice(
         TemperedSMC(),
         "The chains of {before} did not agree, as chains in separate modes do: TemperedSMC, which begins "
@@ -50,7 +59,8 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
     rows = min(int(np.prod(posterior.output_shape)), n)
     lifted = LiftedHMC(draws=500, chains=8)
     if exact:
-        return [Choice(lifted, "An exact wish is a set without volume: LiftedHMC, which samples it."), after]
+        first = Choice(lifted, "An exact wish is a set without volume: LiftedHMC, which samples it.")
+        return [first] if likelihood.mixed else [first, after]
     if rows <= LIFTED_ALWAYS:
         why = (
             f"The wish is {rows} equations in {n} coordinates: LiftedHMC, whose step does not depend on the "

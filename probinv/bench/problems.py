@@ -137,6 +137,30 @@ def train_network(
         )
 
 
+def random_network(sizes: Sequence[int], seed: int = 0) -> Layered:
+    """tanh layers with W ~ N(0, 1.5^2 / inputs) and b ~ N(0, .5^2), linear at the end; nothing is trained.
+
+    Strongly curved: of such a network 10-32-32-1 NUTS takes about 50 leapfrogs a draw at a tolerance of
+    .1, and ten times as many at .01.
+
+    Args:
+        sizes: units of every layer, input and output included.
+        seed: of the weights.
+    """
+    rng = np.random.default_rng(seed)
+    weights = [rng.normal(size=(n_out, n_in)) * 1.5 / np.sqrt(n_in) for n_in, n_out in pairwise(sizes)]
+    biases = [0.5 * rng.normal(size=len(w)) for w in weights]
+    with double_precision():
+        return Layered.from_arrays(weights, biases, "tanh")
+
+
+def reachable(network: Layered, seed: int = 0) -> np.ndarray:
+    """f(x) of one x ~ N(0, I): a wish that the network can meet."""
+    x = np.random.default_rng(seed + 1000).normal(size=network.input_shape)
+    with double_precision():
+        return np.asarray(network(jnp.asarray(x)))
+
+
 @partial(jax.jit, static_argnames=("activation", "loss", "rate", "decay"))
 def _fit(
     parameters: list[tuple[Array, Array]],

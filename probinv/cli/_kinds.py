@@ -21,6 +21,7 @@ TARGETS = {
     "at_most": "probinv.likelihood:AtMost",
     "exactly": "probinv.likelihood:Exactly",
     "argmax": "probinv.likelihood:Argmax",
+    "ordering": "probinv.likelihood:Ordering",
 }
 
 EITHER = {"Gaussian": ("scale", "covariance"), "MultivariateNormal": ("covariance", "cholesky")}

@@ -33,7 +33,13 @@ def run(args: argparse.Namespace) -> int:
             about = (benches[name].__doc__ or "").strip().partition("\n")[0]
             print(f"{name.ljust(width)}  {about}".rstrip())
         else:
-            result = benches[name]()
+            try:
+                result = benches[name]()
+            except InputError as error:
+                if args.names:
+                    raise
+                print(f"\n{name}\nleft out: {error}", flush=True)  # a file or a package that is not there
+                continue
             print(f"\n{name}\n{result.text()}", flush=True)
             figures[name] = result.figures
     if args.json:

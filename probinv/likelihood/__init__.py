@@ -4,15 +4,20 @@ Gaussian     within a tolerance, independent or with a covariance; NaN: an outpu
 Student      within a tolerance, forgiving outliers
 Label        class k of logits or probabilities
 Bernoulli    sigmoid outputs with soft targets
-Interval     between, AtLeast, AtMost: bounds with a stated softness
+Interval     between, AtLeast, AtMost: bounds with hard edges, or with a stated softness
+Argmax       output k is the largest
+Ordering     some outputs in a stated order
+AnyOf        one region or another: Argmax, Ordering, Interval with hard edges
 Product, On  several wishes at once, or of some outputs only
-Exactly, Argmax  can be named, not yet computed
+Exactly      with no tolerance
 """
 
+from probinv.likelihood._any_of import AnyOf
 from probinv.likelihood._argmax import Argmax
 from probinv.likelihood._base import (
     AbstractConstraintLikelihood,
     AbstractLikelihood,
+    AbstractRegionLikelihood,
     AbstractResidualLikelihood,
 )
 from probinv.likelihood._bernoulli import Bernoulli
@@ -21,6 +26,7 @@ from probinv.likelihood._gaussian import Gaussian
 from probinv.likelihood._interval import AtLeast, AtMost, Interval
 from probinv.likelihood._label import Label
 from probinv.likelihood._on import On
+from probinv.likelihood._ordering import Ordering
 from probinv.likelihood._product import Product
 from probinv.likelihood._student import Student
 from probinv.likelihood._validation import estimate_noise
@@ -28,7 +34,9 @@ from probinv.likelihood._validation import estimate_noise
 __all__ = [
     "AbstractConstraintLikelihood",
     "AbstractLikelihood",
+    "AbstractRegionLikelihood",
     "AbstractResidualLikelihood",
+    "AnyOf",
     "Argmax",
     "AtLeast",
     "AtMost",
@@ -38,6 +46,7 @@ __all__ = [
     "Interval",
     "Label",
     "On",
+    "Ordering",
     "Product",
     "Student",
     "estimate_noise",

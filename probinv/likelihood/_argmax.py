@@ -1,24 +1,27 @@
-"""Y* = output k is the largest: named here, computed by a method that is not part of this version."""
+"""Y* = output k is the largest, however narrowly."""
 
-from typing import Any, NoReturn, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from probinv._errors import InputError, ViewError
-from probinv._typing import Flag, PRNGKey, Scalar, Y
-from probinv.likelihood._base import AbstractLikelihood, Numbers
+from probinv._errors import InputError
+from probinv._typing import Scalar, Y
+from probinv.likelihood._base import AbstractRegionLikelihood, Numbers, strict_margin
 from probinv.likelihood._label import as_class
 
 
 @final
-class Argmax(AbstractLikelihood):
+class Argmax(AbstractRegionLikelihood):
     """p(k | y) = 1 if y_k > y_j for every j != k, and 0 otherwise.
 
-    It can be built and checked; everything that would be computed raises a ViewError until a method for
-    regions with hard edges is built.
+    margin(y) = y_k - max_{j != k} y_j: for logits the lead over the second class; in the mean unit of the
+    outputs where units are given. Strictly the largest: a tie is outside, as in `Label`, whose draws follow
+    the probability of the class, while those of `Argmax` are all inputs that the network would classify as k,
+    weighed by the prior alone.
 
     Args:
         k: index of the output in a vector y, counted from 0.
@@ -40,16 +43,15 @@ class Argmax(AbstractLikelihood):
                 "give k from 0 to the number of outputs - 1",
             )
 
-    def log_prob(self, y: Y) -> Scalar:
-        _refuse()
-
-    def reached(self, y: Y) -> Flag:
-        _refuse()
-
-    def simulate(self, key: PRNGKey, y: Y) -> Int[Array, ""]:
-        _refuse()
+    def margin(self, y: Y, unit: Y | None = None) -> Scalar:
+        """(y_k - max_{j != k} y_j) / mean unit; a tie is just below 0."""
+        others = jnp.where(jnp.arange(y.size) == self.k, -jnp.inf, y)
+        # NaN for a traced k that is out of range, where JAX would take the last output.
+        first = y.at[self.k].get(mode="fill", fill_value=jnp.nan)
+        return strict_margin(first - jnp.max(others), 1.0 if unit is None else jnp.mean(unit))
 
     def at(self, y_star: Any) -> "Argmax":
+        """The same wish for the output with index `y_star`."""
         k = y_star if isinstance(y_star, jax.core.Tracer) else as_class(y_star)
         return eqx.tree_at(lambda wish: wish.k, self, k)
 
@@ -64,11 +66,3 @@ class Argmax(AbstractLikelihood):
 
     def describe(self, name: str = "y") -> str:
         return f"{name}[{int(self.k)}] is the largest entry of {name}"
-
-
-def _refuse() -> NoReturn:
-    raise ViewError(
-        "Argmax needs a method for regions (subset simulation), which is not part of this version",
-        "its probability is 0 or 1, which gives no gradient to follow",
-        "use Label",
-    )

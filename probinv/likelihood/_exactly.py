@@ -54,6 +54,11 @@ class Exactly(AbstractConstraintLikelihood):
         """The outputs that matter."""
         return int(np.sum(~np.isnan(np.asarray(self.y_star))))
 
+    @property
+    def mixed(self) -> bool:
+        """None has a tolerance."""
+        return False
+
     def log_prob(self, y: Y) -> Scalar:
         _refuse()
 

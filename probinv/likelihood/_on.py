@@ -9,13 +9,20 @@ from jaxtyping import Array, Float
 
 from probinv._errors import InputError
 from probinv._typing import Flag, PRNGKey, Scalar, Y
-from probinv.likelihood._base import AbstractLikelihood, AbstractResidualLikelihood, Numbers, YStar
+from probinv.likelihood._base import (
+    AbstractConstraintLikelihood,
+    AbstractLikelihood,
+    AbstractRegionLikelihood,
+    AbstractResidualLikelihood,
+    Numbers,
+    YStar,
+)
 
 # One entry for each axis; a list of positions is kept as a tuple, because a static field has to be hashable.
 type Index = tuple[int | slice | EllipsisType | tuple[int, ...], ...]
 
 
-def On(index: Any, likelihood: Any) -> "OnLikelihood | ResidualOn":
+def On(index: Any, likelihood: Any) -> "OnLikelihood | ConstraintOn | ResidualOn | RegionOn":
     """log p(Y* | y) = log p(Y* | y[index]): the wish concerns these outputs, the others do not matter.
 
     y counts as reached if y[index] does. Y* is that of the inner wish.
@@ -26,7 +33,8 @@ def On(index: Any, likelihood: Any) -> "OnLikelihood | ResidualOn":
         likelihood: the wish for y[index].
 
     Returns:
-        A `ResidualOn` if the inner wish has a residual, otherwise an `OnLikelihood`.
+        A `ResidualOn` if the inner wish has a residual, a `ConstraintOn` if it is to hold exactly, a
+        `RegionOn` if it has hard edges, otherwise an `OnLikelihood`.
 
     Raises:
         InputError: an index of another kind; by `check`, an index that is out of range, empty or holds an
@@ -41,11 +49,15 @@ def On(index: Any, likelihood: Any) -> "OnLikelihood | ResidualOn":
     axes = tuple(_as_axis(entry) for entry in (index if isinstance(index, tuple) else (index,)))
     if isinstance(likelihood, AbstractResidualLikelihood):
         return ResidualOn(likelihood, axes)
+    if isinstance(likelihood, AbstractConstraintLikelihood):
+        return ConstraintOn(likelihood, axes)
+    if isinstance(likelihood, AbstractRegionLikelihood):
+        return RegionOn(likelihood, axes)
     return OnLikelihood(likelihood, axes)
 
 
 class AbstractOn(AbstractLikelihood):
-    """What both kinds share."""
+    """What all kinds share."""
 
     likelihood: AbstractLikelihood
     index: Index = eqx.field(static=True)
@@ -120,6 +132,48 @@ class ResidualOn(AbstractOn, AbstractResidualLikelihood):
         """The same wish with another Y* of the inner likelihood."""
         inner: Any = self.likelihood.at(y_star)
         return ResidualOn(inner, self.index)
+
+
+@final
+class ConstraintOn(AbstractOn, AbstractConstraintLikelihood):
+    """r(y[index]) + s eta = 0, made by `On` of an exact wish."""
+
+    likelihood: AbstractConstraintLikelihood
+
+    def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """That of the inner wish, of y[index]."""
+        return self.likelihood.constraint(self._part(y))
+
+    @property
+    def exact_outputs(self) -> int:
+        """Those of the inner wish."""
+        return self.likelihood.exact_outputs
+
+    @property
+    def mixed(self) -> bool:
+        """As the inner wish."""
+        return self.likelihood.mixed
+
+    def at(self, y_star: Any) -> "ConstraintOn":
+        """The same wish with another Y* of the inner likelihood."""
+        inner: Any = self.likelihood.at(y_star)
+        return ConstraintOn(inner, self.index)
+
+
+@final
+class RegionOn(AbstractOn, AbstractRegionLikelihood):
+    """p(Y* | y) = 1 if y[index] is inside the inner region, made by `On`."""
+
+    likelihood: AbstractRegionLikelihood
+
+    def margin(self, y: Y, unit: Y | None = None) -> Scalar:
+        """That of the inner region, of y[index]."""
+        return self.likelihood.margin(self._part(y), None if unit is None else self._part(unit))
+
+    def at(self, y_star: Any) -> "RegionOn":
+        """The same wish with another Y* of the inner region."""
+        inner: Any = self.likelihood.at(y_star)
+        return RegionOn(inner, self.index)
 
 
 def _as_axis(entry: Any) -> int | slice | EllipsisType | tuple[int, ...]:

@@ -10,10 +10,17 @@ from jaxtyping import Array, Float
 
 from probinv._errors import InputError
 from probinv._typing import Flag, PRNGKey, Scalar, Y
-from probinv.likelihood._base import AbstractLikelihood, AbstractResidualLikelihood, Numbers, YStar
+from probinv.likelihood._base import (
+    AbstractConstraintLikelihood,
+    AbstractLikelihood,
+    AbstractRegionLikelihood,
+    AbstractResidualLikelihood,
+    Numbers,
+    YStar,
+)
 
 
-def Product(likelihoods: Any) -> "ProductLikelihood | ResidualProduct":
+def Product(likelihoods: Any) -> "ProductLikelihood | ConstraintProduct | ResidualProduct | RegionProduct":
     """log p(Y* | y) = sum_j log p_j(Y*_j | y): every wish at once, as independent observations of y.
 
     y counts as reached if it reaches every part; with n parts at a level of .001 the whole misses a
@@ -24,8 +31,10 @@ def Product(likelihoods: Any) -> "ProductLikelihood | ResidualProduct":
         likelihoods: a list or tuple of at least one; each of the whole output y.
 
     Returns:
-        A `ResidualProduct` if every part has a residual, so that methods for residuals apply; otherwise
-        a `ProductLikelihood`.
+        A `ResidualProduct` if every part has a residual, so that methods for residuals apply; a
+        `ConstraintProduct` if some of these are to hold exactly; a
+        `RegionProduct`, their intersection, if every part has hard edges; otherwise a `ProductLikelihood`.
+        One of hard edges and densities mixed can be named, and no method takes it.
 
     Raises:
         InputError: no likelihood, or something else than a likelihood.
@@ -50,11 +59,17 @@ def Product(likelihoods: Any) -> "ProductLikelihood | ResidualProduct":
     residual = [part for part in likelihoods if isinstance(part, AbstractResidualLikelihood)]
     if len(residual) == len(likelihoods):
         return ResidualProduct(tuple(residual))
+    equations = [part for part in likelihoods if isinstance(part, AbstractConstraintLikelihood)]
+    if len(equations) == len(likelihoods):
+        return ConstraintProduct(tuple(equations))
+    regions = [part for part in likelihoods if isinstance(part, AbstractRegionLikelihood)]
+    if len(regions) == len(likelihoods):
+        return RegionProduct(tuple(regions))
     return ProductLikelihood(tuple(likelihoods))
 
 
 class AbstractProduct(AbstractLikelihood):
-    """What both kinds of product share."""
+    """What all kinds of product share."""
 
     parts: tuple[AbstractLikelihood, ...]
 
@@ -77,7 +92,7 @@ class AbstractProduct(AbstractLikelihood):
     @property
     def target(self) -> Numbers:
         """All targets of the parts, raveled and joined in one vector."""
-        return np.concatenate([np.ravel(np.asarray(part.target)) for part in self.parts])
+        return joined_targets(self.parts)
 
     def target_for(self, shape: tuple[int, ...]) -> np.ndarray:
         """For each entry the target of the first part that has one."""
@@ -96,7 +111,7 @@ class ProductLikelihood(AbstractProduct):
 
     def at(self, y_star: Any) -> "ProductLikelihood":
         """The same wishes with other Y*, one for each part."""
-        return ProductLikelihood(_parts_at(self.parts, y_star))
+        return ProductLikelihood(parts_at(self.parts, y_star))
 
 
 @final
@@ -110,10 +125,57 @@ class ResidualProduct(AbstractProduct, AbstractResidualLikelihood):
 
     def at(self, y_star: Any) -> "ResidualProduct":
         """The same wishes with other Y*, one for each part."""
-        return ResidualProduct(_parts_at(self.parts, y_star))
+        return ResidualProduct(parts_at(self.parts, y_star))
 
 
-def _parts_at(parts: tuple[Any, ...], y_star: Any) -> tuple[Any, ...]:
+@final
+class ConstraintProduct(AbstractProduct, AbstractConstraintLikelihood):
+    """Equations of which some hold exactly: r_j(y) + s_j eta_j = 0 for every part j, made by `Product`."""
+
+    parts: tuple[AbstractConstraintLikelihood, ...]
+
+    def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+        """The parts' r and s, joined."""
+        r, s = zip(*(part.constraint(y) for part in self.parts), strict=True)
+        return jnp.concatenate(r), jnp.concatenate(s)
+
+    @property
+    def exact_outputs(self) -> int:
+        """Those of all parts."""
+        return sum(part.exact_outputs for part in self.parts)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some part has a tolerance."""
+        return any(part.exact_outputs == 0 for part in self.parts)
+
+    def at(self, y_star: Any) -> "ConstraintProduct":
+        """The same wishes with other Y*, one for each part."""
+        return ConstraintProduct(parts_at(self.parts, y_star))
+
+
+@final
+class RegionProduct(AbstractProduct, AbstractRegionLikelihood):
+    """p(Y* | y) = 1 if y is inside every part, with margin(y) = min_j margin_j(y), made by `Product`."""
+
+    parts: tuple[AbstractRegionLikelihood, ...]
+
+    def margin(self, y: Y, unit: Y | None = None) -> Scalar:
+        """min_j margin_j(y)."""
+        return jnp.min(jnp.stack([part.margin(y, unit) for part in self.parts]))
+
+    def at(self, y_star: Any) -> "RegionProduct":
+        """The same wishes with other Y*, one for each part."""
+        return RegionProduct(parts_at(self.parts, y_star))
+
+
+def joined_targets(parts: tuple[AbstractLikelihood, ...]) -> np.ndarray:
+    """All targets, raveled and joined in one vector."""
+    return np.concatenate([np.ravel(np.asarray(part.target)) for part in parts])
+
+
+def parts_at(parts: tuple[Any, ...], y_star: Any) -> tuple[Any, ...]:
+    """The parts with other Y*, one for each."""
     if not isinstance(y_star, Sequence) or len(y_star) != len(parts):
         raise InputError(
             "y_star of a product must hold one Y* for each part",

@@ -6,6 +6,8 @@ from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
 from probinv.methods.optimise.ascent import Ascent
 from probinv.methods.optimise.map import MAP
+from probinv.methods.smc.parallel import ParallelTempering
+from probinv.methods.smc.subset import SubsetSimulation
 from probinv.methods.smc.tempered import TemperedSMC
 
 METHODS: dict[str, type[AbstractMethod]] = {
@@ -13,6 +15,8 @@ METHODS: dict[str, type[AbstractMethod]] = {
     "hmc": HMC,
     "lifted": LiftedHMC,
     "smc": TemperedSMC,
+    "subset": SubsetSimulation,
+    "parallel": ParallelTempering,
     "map": MAP,
     "ascent": Ascent,
 }
@@ -28,6 +32,8 @@ __all__ = [
     "Draws",
     "LiftedHMC",
     "Optima",
+    "ParallelTempering",
     "Progress",
+    "SubsetSimulation",
     "TemperedSMC",
 ]

@@ -3,6 +3,7 @@
 from probinv.posterior._constraint import Constraint
 from probinv.posterior._path import Path
 from probinv.posterior._posterior import Posterior
+from probinv.posterior._region import Region
 from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, sample_prior, simulate
 from probinv.posterior._views import Chain, Density, Joint, Residual, Tempered
@@ -15,6 +16,7 @@ __all__ = [
     "Joint",
     "Path",
     "Posterior",
+    "Region",
     "Residual",
     "Ridge",
     "Tempered",

@@ -101,6 +101,6 @@ def _rows(posterior: Posterior) -> tuple[int, ...] | None:
     likelihood = posterior.likelihood
     assert isinstance(likelihood, AbstractConstraintLikelihood)
     slack = np.asarray(likelihood.constraint(jnp.zeros(posterior.output_shape))[1])
-    if likelihood.exact_outputs in (0, slack.size):
+    if likelihood.mixed or likelihood.exact_outputs in (0, slack.size):
         return None
     return tuple(int(row) for row in np.flatnonzero(slack == 0))

@@ -39,6 +39,13 @@ class Path(AbstractView):
     def of(posterior: Posterior) -> "Path":
         """The view, or a ViewError where the wish has neither a density nor an equation."""
         if _is_exact(posterior):
+            likelihood = posterior.likelihood
+            if isinstance(likelihood, AbstractConstraintLikelihood) and likelihood.mixed:
+                raise ViewError(
+                    "some parts of the wish are exact and others have a tolerance",
+                    "the path from the prior narrows all tolerances alike",
+                    "use LiftedHMC, or a small tolerance in place of Exactly",
+                )
             constraint = Constraint.of(posterior)
             return Path(posterior, constraint, np.ones(constraint.outputs))
         Tempered.of(posterior)

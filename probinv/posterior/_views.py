@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from probinv._checks import double_precision
 from probinv._errors import ViewError
 from probinv._typing import PRNGKey, Scalar, X, Z
-from probinv.likelihood._base import AbstractResidualLikelihood
+from probinv.likelihood._base import AbstractResidualLikelihood, holds_region
 from probinv.posterior._posterior import Posterior
 
 
@@ -151,6 +151,13 @@ class Joint(AbstractMissingView):
 
 def _require_density(posterior: Posterior) -> None:
     """Traces log p(z | Y*) once: a wish or a network that has no density says so before any compiling."""
+    if holds_region(posterior.likelihood):
+        raise ViewError(
+            f"{type(posterior.likelihood).__name__} has hard edges, so it needs SubsetSimulation",
+            "log p(Y* | y) is 0 inside and -inf outside, which gives no gradient to follow",
+            "use SubsetSimulation, with hard edges in every part of the wish, or soft edges: Label for "
+            "Argmax, a softness for Interval",
+        )
     with double_precision():
         z = jax.ShapeDtypeStruct((posterior.size,), jnp.float64)
         eqx.filter_eval_shape(posterior.log_prior, z)

@@ -9,7 +9,7 @@ RANK = 1e-13
 WINDOW = 0.02
 FOURTH_MOST = 45
 GROUP_AXES = 5
-VALLEY_RATIO, VALLEY_CHANCE = 0.1, 0.003
+VALLEY_SEEN, VALLEY_RATIO, VALLEY_CHANCE = 0.05, 0.1, 0.01
 
 
 class Valleys(NamedTuple):
@@ -50,20 +50,20 @@ def directions(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
     n = rows.shape[1]
     scale = rows.std(axis=0)
     scaled = (rows - rows.mean(axis=0)) / scale
-    w = _whitening(scaled)
+    w = whitening(scaled)
     white = scaled @ w
     found = [np.eye(n), w]
     if 1 < n <= FOURTH_MOST:
         fourth = (white * (white**2).sum(axis=1, keepdims=True)).T @ white / len(white)
         found.append(w @ np.linalg.eigh(fourth)[1])
-    found.append(w @ _between(white, groups))
+    found.append(w @ between(white, groups))
     if 2 * n > len(rows):  # the discriminant then fits noise; entry by entry it does not
-        apart = _between(scaled, groups)
+        apart = between(scaled, groups)
         found.append(apart / (scaled @ apart).std(axis=0))
     return np.concatenate(found, axis=1) / scale[:, None]
 
 
-def _whitening(scaled: np.ndarray) -> np.ndarray:
+def whitening(scaled: np.ndarray) -> np.ndarray:
     """W (n, rank) with W^T C W = I."""
     count, n = scaled.shape
     if n <= count:
@@ -75,13 +75,22 @@ def _whitening(scaled: np.ndarray) -> np.ndarray:
     return scaled.T @ vectors[:, keep] / (values[keep] * np.sqrt(count))
 
 
-def _between(white: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def between(white: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """The principal axes of the means of the groups."""
     _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     sums = np.zeros((len(sizes), white.shape[1]))
     np.add.at(sums, place, white)
     means = sums / np.sqrt(sizes)[:, None]
     return np.linalg.svd(means - means.mean(axis=0), full_matrices=False)[2][:GROUP_AXES].T
+
+
+def discriminant(rows: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """u = C^-1 (m_1 - m_0), C the covariance of the rows about the mean of their own side (Fisher 1936)."""
+    scale = rows.std(axis=0)
+    scaled = rows / np.where(scale > 0, scale, 1.0)
+    means = np.stack([scaled[~side].mean(axis=0), scaled[side].mean(axis=0)])
+    w = whitening(scaled - means[side.astype(int)])
+    return w @ (w.T @ (means[1] - means[0])) / np.where(scale > 0, scale, 1.0)
 
 
 def valleys(columns: np.ndarray) -> Valleys:
@@ -115,13 +124,15 @@ def _middle(ordered: np.ndarray, width: np.ndarray, allowed: np.ndarray, step: i
 
 
 def is_empty(values: np.ndarray, at: float, left: float, right: float) -> bool:
-    """P(c | the density of the valley is 1/10 of the lower peak's) < 0.003, of values that chose nothing.
+    """c <= m / 20, and P(c | the valley has 1/10 of the lower peak) < 0.01, for values that chose nothing.
 
-    c counts the values in [at - h, at + h], h = (right - left) / 8, given those there and in the lower of the
-    windows of the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is
-    connected: what lies between its densest places is not empty.
+    c counts the values in [at - h, at + h], h = (right - left) / 8, and m those in the lower of the windows
+    of the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is
+    connected, and what lies between its densest places is not empty.
     """
     half = (right - left) / 8
     valley, *peaks = (int((np.abs(values - place) <= half).sum()) for place in (at, left, right))
-    both = valley + min(peaks)
-    return bool(binom.cdf(valley, both, VALLEY_RATIO / (1 + VALLEY_RATIO)) < VALLEY_CHANCE)
+    if valley > VALLEY_SEEN * min(peaks):
+        return False
+    chance = binom.cdf(valley, valley + min(peaks), VALLEY_RATIO / (1 + VALLEY_RATIO))
+    return bool(chance < VALLEY_CHANCE)

@@ -7,7 +7,7 @@ import numpy as np
 
 from probinv.results._clusters import clusters
 from probinv.results._statistics import family_error, family_shares, usable
-from probinv.results.thresholds import MOVEMENT_LEAST
+from probinv.results.thresholds import MOVEMENT_LEAST, RHAT_MOST
 
 
 @final
@@ -47,6 +47,12 @@ class Membership:
     def count(self) -> int:
         """Number of modes."""
         return self.shares.shape[1]
+
+    @property
+    def apart(self) -> np.ndarray:
+        """(mode,) whether chains disagree. Replicates are independent: their difference is an error only."""
+        # written so that NaN counts as bad: NaN > 1.01 is False
+        return ~(self.rhat <= RHAT_MOST) & np.isnan(self.families)
 
     @property
     def settled(self) -> bool:

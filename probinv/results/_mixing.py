@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from probinv.results._combination import check_combination
 from probinv.results._evidence import Evidence
 from probinv.results._statistics import Statistics, chain_statistics, population_statistics, usable
 from probinv.results.thresholds import (
@@ -51,10 +52,12 @@ def check_mixing(e: Evidence) -> Findings:
     where = {name: watched.labels[place] for name, (_, place) in worst.items()}
     advice = _remedy(e, numbers.get(name, 1.0), min(numbers["ess_bulk_min"], numbers["ess_tail_min"]))
     reasons = _apart(e, statistics.rhat, watched, advice) if name in worst else []
-    reasons += _few(numbers, where, advice)
+    combined = Findings((), {}, {}) if reasons else check_combination(e)
+    reasons += [*combined.reasons, *_few(numbers, where, advice)]
     if reasons and e.ancestors is None:
         reasons += _trend(watched)
-    return Findings(tuple(reasons), {**numbers, "entries_judged": len(watched.labels)}, where)
+    numbers |= {**combined.numbers, "entries_judged": len(watched.labels)}
+    return Findings(tuple(reasons), numbers, where | combined.where)
 
 
 def _watched(e: Evidence) -> _Watched:

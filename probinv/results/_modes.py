@@ -4,7 +4,7 @@ import numpy as np
 
 from probinv.results._evidence import Evidence
 from probinv.results._membership import Membership
-from probinv.results.thresholds import ANCESTORS_LEAST, ESS_LEAST, MODE_ERROR_MOST, RHAT_MOST
+from probinv.results.thresholds import ANCESTORS_LEAST, ESS_LEAST, MODE_ERROR_MOST
 from probinv.results.verdict import Findings, Reason, Verdict
 
 SHOWN_MOST = 8
@@ -48,23 +48,22 @@ def _worst(rhat: np.ndarray) -> int:
 
 def _weighed(e: Evidence, modes: Membership) -> Reason:
     hedge = "" if modes.settled else UNSETTLED.format(unit=e.unit)
-    # written so that NaN counts as bad; one population has no other to agree with, which `check_size` says
-    apart = ~(modes.rhat <= RHAT_MOST) if e.ancestors is None or e.chains > 1 else np.zeros(modes.count, bool)
-    if apart.any():
+    if modes.apart.any():
         return Reason(
             "separate modes",
             f"The draws form {modes.count} modes and the {_parts(e)} disagree on their weights: "
-            f"{_shares(e, modes)}. Residuals look perfect but do not certify mixing: how much each mode "
-            f"weighs is not known.{hedge}",
+            f"{_shares(modes, _worst(modes.rhat))}. How much each mode weighs is not "
+            f"known, be the residuals as good as they may.{hedge}",
             _advice(e),
             Verdict.NOT_CONVERGED,
         )
     few = e.ancestors is None and not modes.ess.min() >= ESS_LEAST
     if few or not modes.errors.max() <= MODE_ERROR_MOST:
+        why = _worth(modes) if few else f"{_shares(modes, int(modes.errors.argmax())).capitalize()}."
         return Reason(
             "mode weights",
-            f"The draws form {modes.count} modes whose weights are not well known: {_weights(modes)}."
-            f"{_worth(modes) if few else ''}{hedge}",
+            f"The draws form {modes.count} modes whose weights are not well known: {_weights(modes)}. "
+            f"{why}{hedge}",
             _advice(e),
             Verdict.NOT_CONVERGED,
         )
@@ -81,7 +80,10 @@ def _weighed(e: Evidence, modes: Membership) -> Reason:
 
 def _advice(e: Evidence) -> str:
     if e.ancestors is not None:
-        return "Take more particles: the error of a weight falls with the square root of their number."
+        return (
+            "Take more particles (the error of a weight falls with the square root of their number), or more "
+            "moves at each temperature."
+        )
     return ELSE.format(unit=e.unit)
 
 
@@ -92,22 +94,21 @@ def _parts(e: Evidence) -> str:
 def _worth(modes: Membership) -> str:
     place = int(modes.ess.argmin())
     return (
-        f" The effective sample size of the membership in mode {place} is {modes.ess[place]:.0f}; "
+        f"The effective sample size of the membership in mode {place} is {modes.ess[place]:.0f}; "
         f"{ESS_LEAST:.0f} are needed."
     )
 
 
-def _shares(e: Evidence, modes: Membership) -> str:
-    worst = _worst(modes.rhat)
-    shares = modes.shares[:, worst]
+def _shares(modes: Membership, mode: int) -> str:
+    shares = modes.shares[:, mode]
     if len(shares) == 1:
-        return f"R-hat of the membership in mode {worst} is {modes.rhat[worst]:.3f}"
+        return f"R-hat of the membership in mode {mode} is {modes.rhat[mode]:.3f}"
     listed = (
         ", ".join(f"{share:.2f}" for share in shares)
         if len(shares) <= SHOWN_MOST
         else f"{shares.min():.2f} to {shares.max():.2f}"
     )
-    return f"mode {worst} has a share of {listed} in them"
+    return f"mode {mode} has a share of {listed} in them"
 
 
 def _weights(modes: Membership) -> str:

@@ -52,7 +52,7 @@ def check_finite(e: Evidence) -> Findings:
         "x": None if e.x is None else e.x.draws,
         "z": None if e.z is None else e.z.draws,
         "y": e.y,
-        "log likelihood": e.log_likelihood,
+        "log likelihood": _log_likelihood(e),
         "energy": e.stats.get("energy"),
         "lp": e.stats.get("lp"),
     }
@@ -157,6 +157,13 @@ def fixed_entries(e: Evidence) -> np.ndarray:
         near = there is not None and np.isclose(e.x.draws[0, 0, k], first[there], rtol=1e-6, atol=0.0)
         fixed[k] = there is not None and bool(same[there]) and bool(near)
     return fixed
+
+
+def _log_likelihood(e: Evidence) -> np.ndarray | None:
+    """That of a wish with hard edges (it has a margin) is -inf outside of them, which is no fault."""
+    if e.log_likelihood is None or "margin" not in e.stats:
+        return e.log_likelihood
+    return np.where(e.stats["margin"] < 0, 0.0, e.log_likelihood)
 
 
 def _rows_not_finite(array: np.ndarray) -> int:

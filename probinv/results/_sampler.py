@@ -223,7 +223,7 @@ def check_run(e: Evidence) -> Findings:
             Reason(
                 "interrupted",
                 f"The run was interrupted; {e.draws} draws of each chain are there.",
-                "Continue it with invert(..., resume=tree).",
+                "Run it again." if "particles" in e.notes else "Continue it with invert(..., resume=tree).",
                 Verdict.OK,
             )
         )

@@ -10,6 +10,10 @@ from probinv.results.verdict import Findings, Reason, Verdict
 
 SHOWN_OUTPUTS = 6
 PER_OUTPUT = 10
+RARER = (
+    "Not found is not impossible: check the units and the scaling of Y*, widen the prior or the region, or "
+    "let SubsetSimulation search longer with a smaller `rarest`."
+)
 NOT_IMPOSSIBLE = (
     "Not found is not impossible: check the units and the scaling of Y*, widen the prior or the tolerance, "
     "let MAP search from many starts, or TemperedSMC come from the prior to Y* step by step."
@@ -36,7 +40,7 @@ def check_wish(e: Evidence) -> Findings:
     failed = not share >= REACHED_LEAST
     what = f"{share:.1%} of the draws reach Y*.{_by_chain(reached)} {best} {prior}"
     advice = (
-        NOT_IMPOSSIBLE
+        (RARER if "margin" in e.stats else NOT_IMPOSSIBLE)
         if failed
         else (
             "Keep the draws with sample_stats.reached, or widen the tolerance; the prior may hold the rest."
@@ -60,6 +64,12 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
         place = np.unravel_index(int(np.nanargmin(norm)), norm.shape)
         numbers = {"residual_min": float(norm[place])}
         text = f"The best residual is |r| = {norm[place]:.3g} tolerances"
+    elif "margin" in e.stats and np.isfinite(e.stats["margin"]).any():
+        margin = e.stats["margin"]
+        place = np.unravel_index(int(np.nanargmax(margin)), margin.shape)
+        numbers = {"margin_max": float(margin[place])}
+        side = "inside" if margin[place] >= 0 else "outside"
+        text = f"The best draw lies {abs(margin[place]):.3g} of the prior's spread {side} the region"
     elif e.log_likelihood is not None and np.isfinite(e.log_likelihood).any():
         place = np.unravel_index(int(np.nanargmax(e.log_likelihood)), e.log_likelihood.shape)
         numbers = {"log_likelihood_max": float(e.log_likelihood[place])}
@@ -100,6 +110,9 @@ def improbability(e: Evidence) -> tuple[str, dict[str, float]]:
         numbers["prior_reached_fraction"] = share
         bound = f" (with 95 % confidence less than {3 / reached.size:.2g} of the prior)" if share == 0 else ""
         texts.append(f"Of {reached.size} draws from the prior {int(reached.sum())} reach Y*{bound}.")
+    below = e.notes.get("log_evidence_below")
+    if isinstance(below, int | float):
+        texts.append(f"It is rarer than {math.exp(below):.1g} under the prior, if it can be met at all.")
     if e.prior_y is None or e.y_star is None or e.prior_y.shape[2:] != e.y_star.shape:
         return " ".join(texts), numbers
     y = e.prior_y.reshape(-1, max(e.y_star.size, 1))

@@ -10,6 +10,10 @@ RHAT_APART = 1.5
 """Chains this far apart sit in different places. Convention: at 1.5 the between-chain variance is 1.25 times
 the one within."""
 
+COMBINATION_RHAT_MOST = 1.1
+"""Brooks & Gelman 1998, for the largest over all combinations. Half of the draws, along a direction that was
+chosen: of 400 effective draws 1.05 is noise."""
+
 CHAINS_ADVISED = 4
 """arXiv 1903.08008, section 4."""
 
@@ -72,7 +76,7 @@ MODE_ERROR_MOST = 0.05
 """Convention: standard error of the weight of a mode. An effective sample size of 100 gives it to a weight of
 one half."""
 
-MOVEMENT_LEAST = 0.05
+MOVEMENT_LEAST = 0.03
 """1 - the autocorrelation of successive draws within the modes, in the slowest entry. Below it, sets of draws
 may be places that chains have not left: random walks in one mode fall apart at 0.01 and less, by trying."""
 

@@ -126,6 +126,8 @@ _SHOWN = (
     ("ess_tail_min", "smallest tail ESS {:.0f}"),
     ("optima", "{:d} optima"),
     ("reached_fraction", "Y* reached in {:.1%}"),
+    ("log_evidence", "log p(Y*) {:.2f}"),
+    ("log_evidence_error", "its standard error {:.2f}"),
     ("residual_min", "best residual {:.3g} tolerances"),
     ("divergences", "{:d} divergences"),
     ("gradient_norm_max", "largest gradient norm {:.2g}"),

@@ -51,7 +51,16 @@ TARGETS = {
         "bound = [1, 2]\nsoftness = 0.1\non = [1, 0]",
         likelihood.On([1, 0], likelihood.AtMost([1, 2], 0.1)),
     ),
+    "exactly": ("y_star = [1, nan]", likelihood.Exactly([1, np.nan])),
+    "argmax": ("k = 1", likelihood.Argmax(1)),
+    "ordering": ("order = [1, 0]", likelihood.Ordering([1, 0])),
 }
+REGIONS = {
+    "interval": ("low = [0, 0]\nhigh = 1", likelihood.Interval([0, 0], [1, 1])),
+    "at_least": ("bound = 1\non = 1", likelihood.On(1, likelihood.AtLeast(1.0))),
+    "at_most": ("bound = [1, 2]", likelihood.AtMost([1, 2])),
+}
+FIT = {"exactly": "lifted", "argmax": "subset", "ordering": "subset"}
 
 
 def assert_same(found: Any, expected: Any) -> None:
@@ -77,17 +86,25 @@ def test_priors(tmp_path: Path, kind: str) -> None:
     assert_same(posterior.forward, network())
 
 
-@pytest.mark.parametrize("kind", sorted({*_kinds.TARGETS} - {"exactly", "argmax"}))
+@pytest.mark.parametrize("kind", _kinds.TARGETS)
 def test_targets(tmp_path: Path, kind: str) -> None:
     body, expected = TARGETS[kind]
-    posterior, _ = built(tmp_path, section("target", f'kind = "{kind}"\n{body}'))
+    text = section("target", f'kind = "{kind}"\n{body}')
+    posterior, _ = built(tmp_path, text, method=FIT.get(kind), settings={"draws": 20})
     assert_same(posterior.likelihood, expected)
 
 
+@pytest.mark.parametrize("kind", REGIONS)
+def test_targets_without_a_softness_have_hard_edges(tmp_path: Path, kind: str) -> None:
+    body, expected = REGIONS[kind]
+    text = section("target", f'kind = "{kind}"\n{body}')
+    posterior, _ = built(tmp_path, text, method="subset", settings={"draws": 20})
+    assert_same(posterior.likelihood, expected)
+    assert isinstance(posterior.likelihood, likelihood.AbstractRegionLikelihood)
+
+
 @pytest.mark.parametrize("body", ['kind = "exactly"\ny_star = [1, 2]', 'kind = "argmax"\nk = 1'])
-def test_wishes_that_no_method_can_meet_yet(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str
-) -> None:
+def test_wishes_that_nuts_cannot_meet(tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str) -> None:
     assert call("invert", write(tmp_path, section("target", body)), "--dry-run") == 2
     assert "needs" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ import pytest
 
 from probinv._errors import InputError, ViewError
 from probinv.likelihood import (
-    AbstractLikelihood,
+    AnyOf,
     Argmax,
     AtLeast,
     AtMost,
@@ -18,6 +18,9 @@ from probinv.likelihood import (
     Gaussian,
     Interval,
     Label,
+    On,
+    Ordering,
+    Product,
     Student,
 )
 
@@ -63,10 +66,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "count": (lambda: Bernoulli(0.5, count=0), "count must be a whole number of at least 1"),
     "count 1.5": (lambda: Bernoulli(0.5, count=1.5), "count must be a whole number"),
     "outputs of sigmoid": (lambda: Bernoulli(0.5, outputs="odds"), "is not known"),
-    "hard edges": (
-        lambda: Interval(0.0, 1.0, 0.0),
-        "hard edges need a method for regions, which is not part of this version. use a softness",
-    ),
+    "half hard": (lambda: AtLeast([0.0, 0.0], [0.1, 0.0]), "softness is zero for some outputs"),
+    "NaN softness": (lambda: AtLeast(0.0, NAN), "softness holds NaN"),
     "negative softness": (lambda: AtLeast(0.0, -1.0), "softness must be positive"),
     "softness shape": (lambda: AtMost(0.0, [1.0, 1.0]), r"softness has shape \(2,\)"),
     "reversed": (lambda: Interval(1.0, 0.0, 0.1), "low must be below high"),
@@ -77,12 +78,26 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "bounds shapes": (lambda: Interval([0.0, 0.0], [1.0, 1.0, 1.0], 0.1), "low has shape"),
     "exactly NaN": (lambda: Exactly([NAN]), "y_star holds only NaN"),
     "argmax": (lambda: Argmax(-1), "k must be a whole number"),
+    "order of one": (lambda: Ordering([1]), "order must be a list of at least two whole numbers"),
+    "order 1.5": (lambda: Ordering([1.5, 0]), "order must be a list"),
+    "order negative": (lambda: Ordering([-1, 0]), "order must be a list"),
+    "order matrix": (lambda: Ordering([[1, 0]]), "order must be a list"),
+    "order text": (lambda: Ordering("ab"), "order is not an array"),
+    "order twice": (lambda: Ordering([0, 1, 0]), "order names an output twice"),
+    "no region": (lambda: AnyOf([]), "regions must be a list of at least one"),
+    "one region": (lambda: AnyOf(Argmax(0)), "regions must be a list.*got Argmax"),
+    "region with a density": (lambda: AnyOf([Argmax(0), Label(1)]), "a wish without hard edges.*got Label"),
+    "soft region": (lambda: AnyOf([AtLeast(0.0, 0.1)]), "a wish without hard edges.*got SoftInterval"),
     "at NaN": (lambda: Gaussian(1.0, 1.0).at(NAN), "y_star holds only NaN"),
     "at shape": (lambda: Gaussian(1.0, 1.0).at([1.0]), r"y_star has shape \(1,\)"),
     "at share": (lambda: Bernoulli(0.5).at(2.0), "targets lie outside"),
     "at class": (lambda: Label(0).at(-1), "k must be a whole number"),
     "at bounds": (lambda: Interval(0.0, 1.0, 0.1).at((2.0, 1.0)), "low must be below high"),
     "at bounds shape": (lambda: Interval(0.0, 1.0, 0.1).at(([0.0], [1.0])), "low has shape"),
+    "at hard bounds": (lambda: Interval(0.0, 1.0).at((2.0, 1.0)), "low must be below high"),
+    "at argmax": (lambda: Argmax(0).at(0.5), "k must be a whole number"),
+    "at order": (lambda: Ordering([0, 1]).at([0, 1, 2]), r"order has shape \(3,\)"),
+    "at one for two": (lambda: AnyOf([Argmax(0), Argmax(1)]).at((1,)), "one Y\\* for each part"),
     "shape": (lambda: Gaussian(1.0, 1.0).check((1,)), r"y_star has shape \(\).*shape \(1,\)"),
     "shape of student": (lambda: Student([1.0], 1.0, 4.0).check((2,)), "y_star has shape"),
     "shape of shares": (lambda: Bernoulli([1.0]).check(()), "targets has shape"),
@@ -91,6 +106,9 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "one class": (lambda: Label(0).check((1,)), "at least two classes"),
     "matrix of classes": (lambda: Label(0).check((2, 2)), "vector of at least two classes"),
     "argmax range": (lambda: Argmax(3).check((3,)), "vector of at least 4 outputs"),
+    "order range": (lambda: Ordering([0, 3]).check((3,)), "vector of at least 4 outputs"),
+    "order of a matrix": (lambda: Ordering([0, 1]).check((2, 2)), "order needs a vector"),
+    "union range": (lambda: AnyOf([Argmax(0), Argmax(3)]).check((3,)), "vector of at least 4 outputs"),
     "exactly shape": (lambda: Exactly([1.0]).check(()), "y_star has shape"),
 }
 
@@ -114,27 +132,6 @@ def test_traced_y_star_is_refused_at_construction_and_taken_by_at() -> None:
         jax.jit(lambda t: Gaussian(0.0, 1.0).at(t).log_prob(t))(jnp.ones(2))
 
 
-@pytest.mark.parametrize(
-    ("wish", "other", "message", "instead"),
-    [
-        (Argmax(1), 0, "subset simulation.*which is not part of this version", "use Label"),
-    ],
-    ids=["argmax"],
-)
-def test_named_but_not_computed(
-    wish: AbstractLikelihood, other: object, message: str, instead: str, key: jax.Array
-) -> None:
-    y = jnp.ones(2)
-    wish.check((2,))
-    assert wish.target_for((2,)).shape == (2,)
-    assert wish.describe().startswith("y")
-    np.testing.assert_array_equal(wish.at(other).target, other)
-    for compute in (wish.log_prob, wish.reached, jax.grad(wish.log_prob), lambda v: wish.simulate(key, v)):
-        with pytest.raises(ViewError, match=message) as caught:
-            compute(y)
-        assert caught.value.instead == instead
-
-
 def test_an_exact_wish_is_an_equation_and_not_a_density(key: jax.Array) -> None:
     wish, y = Exactly([7.0, NAN]), jnp.array([7.5, 3.0])
     r, slack = wish.constraint(y)
@@ -149,6 +146,21 @@ def test_an_exact_wish_is_an_equation_and_not_a_density(key: jax.Array) -> None:
     for compute in (wish.log_prob, jax.grad(wish.log_prob)):
         with pytest.raises(ViewError, match="LiftedHMC"):
             compute(y)
+
+
+def test_exact_wishes_of_some_outputs_and_beside_a_tolerance() -> None:
+    y = jnp.array([7.5, 3.0, 1.0])
+    part = On([2, 0], Exactly([1.0, 7.0]))
+    assert [leaf.tolist() for leaf in part.constraint(y)] == [[0.0, 0.5], [0.0, 0.0]]
+    assert part.exact_outputs == 2
+    assert not part.reached(y)
+    both = Product([On(0, Exactly(7.0)), On(1, Gaussian(2.0, 0.5))])
+    assert both.mixed
+    assert not part.mixed
+    assert [leaf.tolist() for leaf in both.constraint(y)] == [[0.5, 2.0], [0.0, 1.0]]
+    assert both.at((7.5, 3.0)).reached(y)
+    with pytest.raises(ViewError, match="LiftedHMC"):
+        both.log_prob(y)
 
 
 def test_descriptions() -> None:
@@ -173,6 +185,16 @@ def test_descriptions() -> None:
     assert AtLeast(2.0, 0.1).describe() == "y at least 2, with edges of softness 0.1"
     assert AtMost([2.0, NAN], 0.1).describe() == "y at most (2, any), with edges of softness 0.1"
     assert Interval(0, 1, 0.1).describe() == "y from 0 to 1, with edges of softness 0.1"
+    assert AtLeast(2.0).describe() == "y at least 2 (hard edges)"
+    assert AtMost([2.0, NAN]).describe() == "y at most (2, any) (hard edges)"
+    assert Argmax(1).describe() == "y[1] is the largest entry of y"
+    assert Ordering([2, 0, 1]).describe() == "y[2] > y[0] > y[1]"
+    assert Ordering(np.arange(9)).describe() == (
+        "y[0] > y[1] > y[2] > y[3] > y[4] > y[5] > y[6] > ... > y[8]"
+    )
+    assert AnyOf([Argmax(0), On(1, AtLeast(2.0))]).describe() == (
+        "y[0] is the largest entry of y, or y[1] at least 2 (hard edges)"
+    )
 
 
 def test_targets() -> None:

@@ -7,6 +7,9 @@ import numpy as np
 
 from probinv.likelihood import (
     AbstractLikelihood,
+    AbstractRegionLikelihood,
+    AnyOf,
+    Argmax,
     AtLeast,
     AtMost,
     Bernoulli,
@@ -14,6 +17,7 @@ from probinv.likelihood import (
     Interval,
     Label,
     On,
+    Ordering,
     Product,
     Student,
 )
@@ -74,8 +78,29 @@ ZOO: dict[str, Case] = {
         (2.0, ([0.5, NAN], [1.0, 2.0])),
         generative=False,
     ),
+    "argmax": Case(Argmax(2), [0.3, -0.5, 0.9], 0, generative=False),
+    "hard_interval": Case(
+        Interval([0.0, NAN, -np.inf, NAN], [1.0, 2.0, 3.0, NAN]),
+        [0.4, 1.1, -5.0, 0.1],
+        ([0.5, 0.1, 0.1, 0.1], [NAN, 2.0, 1.0, 3.0]),
+        generative=False,
+    ),
+    "hard_scalar": Case(AtLeast(2.0), 2.3, (3.0, None), generative=False),
+    "hard_at_most": Case(AtMost([2.0, 1.0]), [1.3, 0.3], (None, [3.0, 0.1]), generative=False),
+    "ordering": Case(Ordering([2, 0, 1]), [0.3, -0.5, 0.9, 4.0], [2, 3, 0], generative=False),
+    "any_of": Case(
+        AnyOf([Argmax(0), On(2, AtLeast(0.5))]), [0.3, -0.5, 0.9], (1, (1.0, None)), generative=False
+    ),
+    "product_region": Case(
+        Product([Ordering([0, 1]), On([0, 2], AtMost([0.5, NAN]))]),
+        [0.3, -0.5, 0.9],
+        ([1, 0], (None, [0.5, NAN])),
+        generative=False,
+    ),
+    "on_region": Case(On((0, [1, 0]), Argmax(0)), [[1.1, 2.2], [0.0, 0.4]], 1, generative=False),
     "on": Case(On((0, [1, 0]), Gaussian([1.0, 2.0], 0.3)), [[2.2, 1.1], [0.0, 0.4]], [0.0, 0.0]),
     "on_label": Case(On(slice(1, None), Label(1)), [3.0, 0.2, 0.4], 0),
 }
 
 GENERATIVE = [name for name, case in ZOO.items() if case.generative]
+REGIONS = [name for name, case in ZOO.items() if isinstance(case.wish, AbstractRegionLikelihood)]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from probinv import InputError, NumericalError
-from probinv.likelihood import Gaussian
+from probinv.likelihood import AtLeast, Gaussian
 from probinv.methods import HMC, METHODS, NUTS, AbstractMethod, Draws
 from probinv.methods.kernels import blocks
 from probinv.methods.kernels.hamiltonian import advance, initialise
 from probinv.methods.mcmc import _run
-from probinv.posterior import Density, Posterior
+from probinv.posterior import Density, Posterior, Region
 from probinv.prior import Normal
 from tests.compiling import compilations
 from tests.methods.problems import Interrupt, Silent, gauss, linear, moments, scores, square
@@ -327,7 +327,8 @@ def test_a_region_of_nan_is_counted_and_enters_no_draw(method: Any) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_network_that_is_nan_everywhere_is_refused(name: str) -> None:
     method: AbstractMethod = METHODS[name]()
-    posterior = Posterior(Normal(0.0, 1.0, 2), nowhere, Gaussian(0.6, 0.5))
+    wish = AtLeast(0.6) if method.view is Region else Gaussian(0.6, 0.5)
+    posterior = Posterior(Normal(0.0, 1.0, 2), nowhere, wish)
     with pytest.raises(NumericalError, match="NaN or infinite at all of"):
         method.run(method.view.of(posterior), jax.random.key(0), Silent())
 

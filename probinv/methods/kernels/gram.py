@@ -6,10 +6,10 @@ Where there are more rows than columns the smaller K = I + J^T S^-2 J is factori
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
 from probinv._typing import Flag, Scalar, Z
+from probinv.methods.kernels.small import cholesky, solve_cholesky, solve_general, solve_lower
 
 type Rows = Float[Array, " m"]
 type Jacobian = Float[Array, "m n"]
@@ -34,9 +34,9 @@ def gram(jacobian: Jacobian, slack: Rows) -> Gram:
     """The factors; NaN where G is singular."""
     m, n = jacobian.shape
     if m <= n:
-        return Gram(jacobian, slack, jnp.linalg.cholesky(jacobian @ jacobian.T + jnp.diag(slack**2)))
+        return Gram(jacobian, slack, cholesky(jacobian @ jacobian.T + jnp.diag(slack**2)))
     scaled = jacobian / slack[:, None]
-    return Gram(jacobian, slack, jnp.linalg.cholesky(jnp.eye(n) + scaled.T @ scaled))
+    return Gram(jacobian, slack, cholesky(jnp.eye(n) + scaled.T @ scaled))
 
 
 def log_det(g: Gram) -> Scalar:
@@ -56,10 +56,10 @@ def independent(g: Gram) -> Flag:
 def across(g: Gram, c: Rows) -> tuple[Z, Rows]:
     """(J^T, S) G^-1 c: the shortest (dz, deta) with J dz + S deta = c."""
     if g.wide:
-        multiplier = cho_solve((g.factor, True), c)
+        multiplier = solve_cholesky(g.factor, c)
         return g.jacobian.T @ multiplier, g.slack * multiplier
     # J^T G^-1 = K^-1 J^T S^-2; from G^-1 by Woodbury's formula |J / s|^2 digits of it would cancel
-    along = cho_solve((g.factor, True), g.jacobian.T @ (c / g.slack**2))
+    along = solve_cholesky(g.factor, g.jacobian.T @ (c / g.slack**2))
     return along, (c - g.jacobian @ along) / g.slack
 
 
@@ -68,17 +68,14 @@ def across_between(here: Jacobian, g: Gram, c: Rows) -> tuple[Z, Rows]:
     m, n = here.shape
     if m > n:
         scaled = (g.jacobian / g.slack[:, None] ** 2).T
-        along = jnp.linalg.solve(jnp.eye(n) + scaled @ here, scaled @ c)
+        along = solve_general(jnp.eye(n) + scaled @ here, scaled @ c)
         return along, (c - here @ along) / g.slack
-    if m == 1:
-        multiplier = c / (here[0] @ g.jacobian[0] + g.slack**2)
-    else:
-        multiplier = jnp.linalg.solve(here @ g.jacobian.T + jnp.diag(g.slack**2), c)
+    multiplier = solve_general(here @ g.jacobian.T + jnp.diag(g.slack**2), c)
     return g.jacobian.T @ multiplier, g.slack * multiplier
 
 
 def whitened_norm(g: Gram, c: Rows) -> Scalar:
     """|c| in the metric G^-1: to first order the distance of a point with that c from c = 0."""
     if g.wide:
-        return jnp.linalg.norm(solve_triangular(g.factor, c, lower=True))
+        return jnp.linalg.norm(solve_lower(g.factor, c))
     return jnp.linalg.norm(jnp.concatenate(across(g, c)))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from probinv._typing import PRNGKey, Scalar, Z
@@ -15,6 +16,9 @@ from probinv.methods.kernels.preconditioned import At, at_point, leap_and_judge
 from probinv.methods.kernels.projected import ON_TARGET, shortest_way
 from probinv.posterior import Path
 
+LIFTED_MOST = 50
+"""Outputs (or coordinates, if fewer) up to which moves are lifted."""
+BATCH_MOST, BATCH_NUMBERS = 32, 5_000_000
 TRAJECTORY = 1.2
 STEPS_MOST = 50
 GAIN = 0.5
@@ -28,6 +32,19 @@ class Settings(NamedTuple):
     target_accept: float
     batch: int
     """Particles that are moved side by side; the rest waits."""
+
+
+def settings_for(view: Path, target_accept: float, particles: int) -> Settings:
+    """Lifted moves where they can be had, and particles in batches in which none waits long for another."""
+    rows = 0 if view.constraint is None else min(view.constraint.outputs, view.constraint.size)
+    lifted = view.exact or 0 < rows <= LIFTED_MOST
+    return Settings(lifted, float(target_accept), batch_of(view.size, particles))
+
+
+def batch_of(size: int, particles: int) -> int:
+    """A divisor of the number of particles, bounded by memory."""
+    most = int(np.clip(BATCH_NUMBERS // (size * min(size, 50)), 1, BATCH_MOST))
+    return max(k for k in range(1, min(most, particles) + 1) if particles % k == 0)
 
 
 class Moved(NamedTuple):
@@ -104,8 +121,8 @@ def mutate(
     def everywhere(function: Any, *arrays: Any) -> Any:
         return jax.lax.map(lambda one: function(*one), arrays, batch_size=settings.batch)
 
-    begin = _lifted_point if settings.lifted else _plain_point
-    transition = _lifted_move if settings.lifted else _plain_move
+    begin = lifted_point if settings.lifted else plain_point
+    transition = lifted_move if settings.lifted else plain_move
     at = everywhere(partial(begin, view, power), z)
 
     def body(i: Array, carry: tuple[Any, Scalar, Scalar, Array]) -> tuple[Any, Scalar, Scalar, Array]:
@@ -127,7 +144,7 @@ def mutate(
     return Moved(at.z, step, acceptance, *totals)
 
 
-def _lifted_point(view: Path, power: Scalar, z: Z) -> Any:
+def lifted_point(view: Path, power: Scalar, z: Z) -> Any:
     constraint = view.constraint
     assert constraint is not None
     slack = jnp.where(jnp.isinf(power), constraint.slack, view.slack(power))
@@ -136,7 +153,7 @@ def _lifted_point(view: Path, power: Scalar, z: Z) -> Any:
     return point(constraint, slack, z, jnp.where(open_, -r / jnp.where(open_, slack, 1.0), 0.0))
 
 
-def _lifted_move(
+def lifted_move(
     view: Path, power: Scalar, root: Array, at: Any, key: PRNGKey, step: Scalar, steps: Array
 ) -> tuple[Any, Scalar, Array]:
     constraint = view.constraint
@@ -147,11 +164,11 @@ def _lifted_move(
     return at, probability, jnp.stack([met.steps, rows * met.jacobians, failed])
 
 
-def _plain_point(view: Path, power: Scalar, z: Z) -> At:
+def plain_point(view: Path, power: Scalar, z: Z) -> At:
     return at_point(view, power, z)
 
 
-def _plain_move(
+def plain_move(
     view: Path, power: Scalar, root: Array, at: At, key: PRNGKey, step: Scalar, steps: Array
 ) -> tuple[At, Scalar, Array]:
     at, probability = leap_and_judge(view, power, root, at, key, step, steps)

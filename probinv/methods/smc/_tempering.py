@@ -102,6 +102,21 @@ def _notes(plan: Plan, done: list[Replicate]) -> dict[str, Any]:
     return notes
 
 
+def ladder(
+    settings: Settings, plan: Plan, view: Path, key: PRNGKey
+) -> tuple[Path, np.ndarray, np.ndarray, int]:
+    """The path with its unit, the b of one small run without transport, its population, and gradients."""
+    run = _Run(settings, plan, view, key, _Silent())
+    run.carried = False
+    done = run.run(arrive=False)
+    return run.view, np.array(done.powers), done.z, int(done.totals[1])
+
+
+class _Silent:
+    def update(self, steps: int, phase: str) -> None:
+        """Nothing is shown of a pilot."""
+
+
 class _Run:
     """One replicate."""
 
@@ -125,8 +140,8 @@ class _Run:
             projected(self.view, z, self.settings.batch)
         return time.perf_counter() - began
 
-    def run(self) -> Replicate:
-        """From the prior to the posterior."""
+    def run(self, arrive: bool = True) -> Replicate:
+        """From the prior to the posterior, for an exact wish on to the set itself unless not `arrive`."""
         plan, batch = self.plan, self.settings.batch
         z = np.asarray(self._first())
         if self.view.exact:
@@ -147,7 +162,7 @@ class _Run:
             if last:
                 break
         arrived, lost = power >= self.view.end, 0
-        if self.view.exact and arrived:
+        if self.view.exact and arrived and arrive:
             z, ancestor, lost = self._arrive(z, ancestor)
             arrived = lost < len(z)
         return Replicate(

@@ -8,13 +8,9 @@ from probinv._checks import as_count
 from probinv._errors import InputError
 from probinv._typing import PRNGKey
 from probinv.methods._base import AbstractMethod, Draws, Progress
-from probinv.methods.smc._mutate import Settings
+from probinv.methods.smc._mutate import batch_of, settings_for
 from probinv.methods.smc._tempering import Plan, run_tempered
 from probinv.posterior import Path
-
-LIFTED_MOST = 50
-"""Outputs (or coordinates, if fewer) up to which moves are lifted."""
-BATCH_MOST, BATCH_NUMBERS = 32, 5_000_000
 
 
 @final
@@ -74,7 +70,7 @@ class TemperedSMC(AbstractMethod):
 
     def memory(self, size: int) -> int:
         """Bytes at the peak: all draws, the population three times, and the Jacobians of one batch."""
-        batch = self._batch(size)
+        batch = batch_of(size, self.draws)
         return 8 * (self.points * (size + 8) + 3 * self.draws * size + 10 * batch * size * min(size, 50))
 
     def run(
@@ -83,13 +79,6 @@ class TemperedSMC(AbstractMethod):
         """The draws of all replicates; see `AbstractMethod.run`."""
         if resume is not None:
             raise InputError("resume is for chains", "a population cannot be continued", "start anew")
-        rows = 0 if view.constraint is None else min(view.constraint.outputs, view.constraint.size)
-        lifted = view.exact or 0 < rows <= LIFTED_MOST
-        settings = Settings(lifted, float(self.target_accept), self._batch(view.size))
+        settings = settings_for(view, self.target_accept, self.draws)
         plan = Plan(self.draws, self.chains, self.moves, self.last_moves, float(self.keep))
         return run_tempered(settings, plan, view, key, progress)
-
-    def _batch(self, size: int) -> int:
-        """Particles side by side: a divisor of their number, few enough that none waits long for another."""
-        most = int(np.clip(BATCH_NUMBERS // (size * min(size, 50)), 1, BATCH_MOST))
-        return max(k for k in range(1, min(most, self.draws) + 1) if self.draws % k == 0)
