@@ -16,7 +16,7 @@ def _foundation() -> Result:
 
 
 def _calibration() -> Result:
-    """Simulation-based calibration of NUTS, as it is and with four errors planted."""
+    """Simulation-based calibration of NUTS, with errors planted too, of LiftedHMC and of TemperedSMC."""
     from probinv.bench.calibration import bench_calibration
 
     return bench_calibration()

@@ -18,7 +18,7 @@ from probinv._typing import PRNGKey, Scalar, Z
 from probinv.bench.result import Result
 from probinv.forward import Function, Layered
 from probinv.likelihood import AbstractResidualLikelihood, Gaussian
-from probinv.methods import HMC, NUTS, AbstractMethod, Draws
+from probinv.methods import HMC, NUTS, AbstractMethod, Draws, LiftedHMC, TemperedSMC
 from probinv.methods.kernels.hamiltonian import AXES, Settings, advance, initialise
 from probinv.posterior import Density, Posterior, Residual, sample_prior, simulate
 from probinv.prior import Normal
@@ -135,11 +135,13 @@ def calibrate(
 
     Args:
         posterior: prior, network and likelihood; its own Y* only says which outputs matter.
-        method: any method that draws, NUTS or HMC for example, with its settings.
+        method: any method that draws, with its settings. One run for each target, and nothing is compiled
+            again; a population should be some times larger than L, as copies of a particle are one draw.
         key: typed PRNG key.
         replications: targets Y* that are simulated and inverted.
         draws: L, taken at equal distances from all chains' draws; L + 1 a multiple of 8.
-        mistake: an error to plant into what the method sees, to learn whether this check would find it.
+        mistake: an error to plant into the density that NUTS or HMC sees, to learn whether this check would
+            find it.
         at_once: NUTS and HMC only: one chain for each target, all in one program, from a prior draw. Many
             times faster; leaves out how the method finds its starting points.
 
@@ -147,10 +149,10 @@ def calibrate(
         The ranks, and the p-value of their uniformity.
 
     Raises:
-        InputError: the method does not draw, or not enough.
+        InputError: the method does not draw, or not enough, or a mistake is to be planted into another view.
         ViewError: Y* cannot be simulated, or a mistake is to be planted and there is no residual.
     """
-    _check(method, draws, at_once)
+    _check(method, draws, mistake, at_once)
     as_count("replications", replications)
     key_truth, key_draws, key_ties = jax.random.split(key, 3)
     with double_precision():
@@ -161,7 +163,7 @@ def calibrate(
         return Calibration({name: np.asarray(value) for name, value in ranks.items()}, draws)
 
 
-def _check(method: Any, draws: int, at_once: bool) -> None:
+def _check(method: Any, draws: int, mistake: Mistake | None, at_once: bool) -> None:
     as_count("draws", draws)
     if not hasattr(method, "chains"):
         raise InputError(
@@ -169,19 +171,29 @@ def _check(method: Any, draws: int, at_once: bool) -> None:
         )
     if at_once and not isinstance(method, NUTS | HMC):
         raise InputError("at_once is for NUTS and HMC", f"got {type(method).__name__}", "leave it out")
+    if mistake is not None and method.view is not Density:
+        raise InputError(
+            "a mistake is planted into a density",
+            f"{type(method).__name__} works on the view {method.view.__name__}",
+            "use NUTS or HMC",
+        )
     if not at_once and method.points < draws:
         raise InputError(
             f"draws={draws} is more than the method gives", f"it gives {method.points}", "let it draw more"
         )
 
 
-def _view(posterior: Posterior, mistake: Mistake | None) -> Density | Mistaken:
-    return Density.of(posterior) if mistake is None else Mistaken.of(posterior, mistake)
+def _view(posterior: Posterior, method: AbstractMethod, mistake: Mistake | None) -> Any:
+    return method.view.of(posterior) if mistake is None else Mistaken.of(posterior, mistake)
 
 
 def _aimed(view: Any, target: Any) -> Any:
     """The same view with another Y*."""
-    return eqx.tree_at(lambda v: v.posterior.likelihood, view, view.posterior.likelihood.at(target))
+    wish = view.posterior.likelihood.at(target)
+    view = eqx.tree_at(lambda v: v.posterior.likelihood, view, wish)
+    if getattr(view, "constraint", None) is None:
+        return view
+    return eqx.tree_at(lambda v: v.constraint.posterior.likelihood, view, wish)
 
 
 class _Silent:
@@ -192,7 +204,7 @@ class _Silent:
 def _one_by_one(
     posterior: Posterior, method: Any, key: PRNGKey, targets: Any, draws: int, mistake: Mistake | None
 ) -> np.ndarray:
-    view, found = _view(posterior, mistake), []
+    view, found = _view(posterior, method, mistake), []
     places = np.linspace(0, method.points - 1, draws).astype(int)
     host = jax.tree.map(np.asarray, targets)
     for k, key_one in enumerate(jax.random.split(key, len(jax.tree.leaves(host)[0]))):
@@ -209,7 +221,7 @@ def _at_once(
     count = len(jax.tree.leaves(targets)[0])
     start = sample_prior(posterior, key_start, count)
     key_init, key_chain = (jax.random.split(k, count) for k in jax.random.split(key_chains))
-    settings, view = method.kernel, _view(posterior, mistake)
+    settings, view = method.kernel, _view(posterior, method, mistake)
     state = _begin(settings, view, targets, start, key_init)
     for steps, thin in ((settings.warmup, 1), (draws, method.thin)):
         how_far = jnp.asarray(steps), jnp.asarray(thin)
@@ -294,15 +306,24 @@ def _tanh() -> Posterior:
 PROBLEMS: dict[str, Callable[[], Posterior]] = {"linear 3-3": _linear, "tanh 3-8-2": _tanh}
 # a short tree: without its prior the density of the tanh network cannot be normalised, and draws run away
 SAMPLER = NUTS(warmup=300, thin=5, max_tree_depth=6)
+OTHERS: tuple[AbstractMethod, ...] = (
+    LiftedHMC(draws=16, warmup=60, chains=4, thin=5),
+    TemperedSMC(draws=128, chains=1),
+)
 
 
 def bench_calibration() -> Result:
-    """p-values of NUTS on two problems, as it is and with four errors planted, 200 replications each."""
+    """p-values on two problems, 200 replications each: of NUTS, as it is and with four errors planted, and of
+    LiftedHMC and TemperedSMC."""
     figures = {}
     for number, (name, make) in enumerate(PROBLEMS.items()):
+        key = jax.random.key(number)
         for mistake, planted in MISTAKES.items():
-            found = calibrate(make(), SAMPLER, jax.random.key(number), mistake=planted, at_once=True)
-            figures[f"{name}, {mistake}"] = found.p_values() | {"all": found.p_value}
+            found = calibrate(make(), SAMPLER, key, mistake=planted, at_once=True)
+            figures[f"{name}, NUTS, {mistake}"] = found.p_values() | {"all": found.p_value}
+        for method in OTHERS:
+            found = calibrate(make(), method, key)
+            figures[f"{name}, {type(method).__name__}, none"] = found.p_values() | {"all": found.p_value}
     rows = []
     for name, values in figures.items():
         worst = min((value, key) for key, value in values.items() if key != "all")[1]
@@ -312,4 +333,4 @@ def bench_calibration() -> Result:
         "correct sampler falls below 0.001 once in 1000 runs.",
         "worst: the quantity with the smallest p-value.",
     ]
-    return Result(figures, ("problem, planted error", "p", "worst", "at level 0.001"), rows, notes)
+    return Result(figures, ("problem, sampler, planted error", "p", "worst", "at level 0.001"), rows, notes)

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, ClassVar, final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +11,10 @@ import pytest
 from scipy import stats
 
 from probinv import InputError, ViewError
-from probinv.bench.calibration import MISTAKES, PROBLEMS, SAMPLER, Calibration, Mistaken, calibrate
+from probinv.bench.calibration import MISTAKES, OTHERS, PROBLEMS, SAMPLER, Calibration, Mistaken, calibrate
 from probinv.likelihood import AtLeast, Label
-from probinv.methods import HMC, MAP, NUTS, AbstractMethod, Cost, Draws
-from probinv.posterior import Density, Posterior
+from probinv.methods import HMC, MAP, NUTS, AbstractMethod, Cost, Draws, LiftedHMC
+from probinv.posterior import Constraint, Density, Posterior
 from probinv.prior import Normal
 from tests.posterior.zoo import tanh_network
 
@@ -38,6 +39,46 @@ def test_nuts_is_calibrated(problem: str, mistake: str | None) -> None:
     assert set(calibration.ranks) == {*names, *(f"r[{j}]" for j in range(outputs))}
     assert all(len(ranks) == 200 for ranks in calibration.ranks.values())
     assert calibration.p_value > LEVEL, calibration.p_values()
+
+
+@final
+class Wider(AbstractMethod):
+    """Another method, run with twice the tolerances; `view` and `points` are those of LiftedHMC."""
+
+    method: AbstractMethod
+    chains: int = 1
+    view: ClassVar[type] = Constraint
+    exact: ClassVar[bool] = False
+
+    @property
+    def steps(self) -> int:
+        return self.method.steps
+
+    @property
+    def points(self) -> int:
+        return self.method.points
+
+    def memory(self, size: int) -> int:
+        return 0
+
+    def run(self, view: Any, key: jax.Array, progress: Any, resume: Any = None) -> Draws:
+        scale = view.posterior.likelihood.noise.scale
+        wider = eqx.tree_at(lambda v: v.posterior.likelihood.noise.scale, view, 2 * scale)
+        found = self.method.run(wider, key, progress)
+        assert isinstance(found, Draws)
+        return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("method", OTHERS, ids=lambda method: type(method).__name__)
+def test_other_samplers_are_calibrated(problem: str, method: AbstractMethod) -> None:
+    """As they run, target by target, from their own beginnings; false alarm 1e-3. Twice the tolerance is seen
+    in log p(Y* | y) and the residuals."""
+    calibration = calibrate(PROBLEMS[problem](), method, jax.random.key(2))
+    assert calibration.p_value > LEVEL, calibration.p_values()
+    if isinstance(method, LiftedHMC):
+        assert calibrate(PROBLEMS[problem](), Wider(method), jax.random.key(2)).p_value < 1e-10
 
 
 @pytest.mark.slow
@@ -174,6 +215,7 @@ def test_a_mistake_needs_a_residual(key: jax.Array) -> None:
         (MAP(), {}, "MAP does not draw"),
         (NUTS(draws=10, chains=4), {}, "draws=63 is more than the method gives"),
         (ClosedForm(), {"at_once": True}, "at_once is for NUTS and HMC"),
+        (OTHERS[0], {"mistake": MISTAKES["none"]}, "works on the view Constraint"),
         (HMC(), {"replications": 0}, "replications"),
         (HMC(), {"draws": 0}, "draws"),
     ],
