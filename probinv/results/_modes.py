@@ -97,8 +97,8 @@ def _parts(e: Evidence) -> str:
 def _worth(modes: Membership) -> str:
     rhat, worth = modes.rhat[_worst(modes.rhat)], modes.ess.min()
     return (
-        f"Their membership has R-hat up to {rhat:.3f} and an effective sample size down to {worth:.0f}; at most "
-        f"{RHAT_MOST} and at least {ESS_LEAST:.0f} are needed."
+        f"Their membership has R-hat up to {rhat:.3f} and an effective sample size down to {worth:.0f}; at "
+        f"most {RHAT_MOST} and at least {ESS_LEAST:.0f} are needed."
     )
 
 
