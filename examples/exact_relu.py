@@ -34,7 +34,9 @@ def main(quick: bool) -> dict[str, Figure]:
     data = load_diabetes(scaled=False)
     network, patient = train(data.data, data.target), data.data[PATIENT]
     print(f"R^2 {network.score(data.data, data.target):.2f}; patient {PATIENT} has the score ", end="")
-    print(f"{network.predict(patient[None])[0]:.0f} with {patient[BMI]:.1f} kg/m2 and {patient[PRESSURE]:.0f} mmHg")
+    print(
+        f"{network.predict(patient[None])[0]:.0f} with {patient[BMI]:.1f} kg/m2 and {patient[PRESSURE]:.0f} mmHg"
+    )
 
     held = {k: value for k, value in enumerate(patient) if k not in (BMI, PRESSURE)}
     prior = probinv.Fixed(probinv.Uniform(data.data.min(axis=0), data.data.max(axis=0)), held)
@@ -60,7 +62,9 @@ def picture(network: Pipeline, patient: np.ndarray, prior: probinv.Fixed, draws:
     weight = np.exp(jax.vmap(prior.log_prob)(with_measurements(patient, curve, pressure[:, 0])))
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
-    lines = left.contour(bmi, pressure, score, np.arange(30, 360, 30)[np.arange(11) != 5], colors="0.75", linewidths=1)
+    lines = left.contour(
+        bmi, pressure, score, np.arange(30, 360, 30)[np.arange(11) != 5], colors="0.75", linewidths=1
+    )
     left.clabel(lines, fontsize=8)
     left.plot(curve, pressure[:, 0], color="tab:orange", label=f"score {WISH:g}")
     left.plot(draws[::8, BMI], draws[::8, PRESSURE], ".", color="tab:blue", alpha=0.4, ms=4, label="draws")

@@ -6,6 +6,7 @@ import numpy as np
 
 from probinv._checks import double_precision
 from probinv._typing import PRNGKey
+from probinv.forward import output_struct
 from probinv.likelihood import (
     AbstractConstraintLikelihood,
     AbstractRegionLikelihood,
@@ -33,9 +34,10 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
 
     A wish that is an equation with up to 50 outputs (or coordinates): LiftedHMC. With up to 500: LiftedHMC
     where the tolerance is below 1 % of the spread that 200 prior draws give the outputs, NUTS elsewhere. A
-    wish with hard edges: SubsetSimulation, and nothing after it. Any other wish: NUTS. Chains that disagree
-    are in different modes or have not moved: then TemperedSMC, which begins with the whole prior. `posterior`
-    is the reduced one, where there is a reduction.
+    wish with hard edges: SubsetSimulation, and nothing after it. Any other wish, and a network that computes
+    in single precision: NUTS. Chains that disagree are in different modes or have not moved: then
+    TemperedSMC, which begins with the whole prior. `posterior` is the reduced one, where there is a
+    reduction.
     """
     likelihood, n = posterior.likelihood, posterior.size
     if isinstance(likelihood, AbstractRegionLikelihood):
@@ -51,6 +53,9 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
         kind = type(likelihood).__name__
         return [Choice(NUTS(), f"{kind} is not an equation for the output, so NUTS on its density."), after]
     exact = not isinstance(likelihood, AbstractResidualLikelihood)
+    if not exact and output_struct(posterior.forward, posterior.prior.shape).dtype != np.float64:
+        why = "The network computes in single precision, too coarse for LiftedHMC, so NUTS."
+        return [Choice(NUTS(), why), after]
     rows = min(int(np.prod(posterior.output_shape)), n)
     lifted = LiftedHMC(draws=500, chains=8)
     if exact:

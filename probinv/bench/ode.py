@@ -16,7 +16,7 @@ def runge_kutta(
     step: float,
     inner: int,
     saves: int,
-) -> Float[Array, "saves+1 n"]:
+) -> Float[Array, "times n"]:
     """u(0), u(h k), ..., u(h k s) of du/dt = field(parameters, u), u(0) = start, by the classical method.
 
     k1 = F(u), k2 = F(u + h k1 / 2), k3 = F(u + h k2 / 2), k4 = F(u + h k3),

@@ -13,13 +13,17 @@ from probinv._checks import double_precision
 from probinv._typing import PRNGKey, Scalar, Y, Z
 from probinv.bench.result import Result
 from probinv.bench.simulators import SIMULATORS, Simulator, train_surrogate
-from probinv.forward import Layered
+from probinv.forward import AbstractForward
 from probinv.likelihood import Exactly
-from probinv.posterior import Posterior, sample_prior
+from probinv.methods.kernels.gram import across, gram
+from probinv.methods.kernels.lifted import Point, jacobian, move, point
+from probinv.posterior import Constraint, Posterior, sample_prior
 
 TARGETS, PROPOSALS, MANY = 200, 250, 50
 POOL, EXACT_POOL, EXACT_NEAREST = 100_000, 1_000_000, 2000
 POLISH, FOUND = 8, 1e-8
+MOVES, STEPS, STEP = 1, 2, 0.15
+"""Transitions, steps of each, and their length where z has deviation 1 under the prior."""
 RARE = 0.01
 AT_ONCE = 500
 
@@ -30,30 +34,37 @@ class Proposals(NamedTuple):
     Attributes:
         x: (target, proposal, n).
         misfit: (target, proposal), the largest |f(x) - Y*| of the network.
+        acceptance: of the transitions that moved them.
     """
 
     x: np.ndarray
     misfit: np.ndarray
+    acceptance: float
 
 
 def propose(
-    network: Layered, simulator: Simulator, targets: Float[np.ndarray, "targets m"], key: PRNGKey
+    network: AbstractForward, simulator: Simulator, targets: Float[np.ndarray, "targets m"], key: PRNGKey
 ) -> Proposals:
     r"""x ~ p(x | f(x) = Y*) for each of many targets, ranked by p(z), without asking the simulator.
 
     One pool of draws of the prior serves all targets: those whose output lies nearest to Y* are draws of the
-    posterior of a small tolerance, and Gauss-Newton steps of least norm in z bring them to f(x) = Y*. What
-    does not arrive is ranked last.
+    posterior of a small tolerance; Gauss-Newton steps of least norm in z bring them to f(x) = Y*, and
+    transitions of the kernel of LiftedHMC, which leave the exact posterior as it is, move them on. What does
+    not arrive is ranked last.
     """
+    key_pool, key_moves = jax.random.split(key)
     with double_precision():
         posterior = Posterior(simulator.prior(), network, Exactly(targets[0]))
-        z = sample_prior(posterior, key, POOL)
+        view = Constraint.of(posterior)
+        z = sample_prior(posterior, key_pool, POOL)
         y = np.asarray(_outputs(posterior, z))
         start = np.stack([z[_nearest(y, one, PROPOSALS)] for one in targets])
-        z, x, misfit = (np.asarray(part) for part in _polish(posterior, start, targets))
+        keys = jax.random.split(key_moves, (len(targets), PROPOSALS))
+        z, x, misfit, moved = (np.asarray(part) for part in _on_target(view, start, targets, keys))
     score = np.where(misfit < FOUND, -0.5 * np.sum(z**2, axis=2), -np.inf)
     order = np.argsort(-score, axis=1, kind="stable")
-    return Proposals(np.take_along_axis(x, order[..., None], 1), np.take_along_axis(misfit, order, 1))
+    x, misfit = np.take_along_axis(x, order[..., None], 1), np.take_along_axis(misfit, order, 1)
+    return Proposals(x, misfit, float(moved.mean()))
 
 
 def _nearest(y: np.ndarray, target: np.ndarray, count: int) -> np.ndarray:
@@ -67,32 +78,42 @@ def _outputs(posterior: Posterior, z: Array | np.ndarray) -> Float[Array, "rows 
 
 
 @eqx.filter_jit
-def _outputs_of(network: Layered, x: Array | np.ndarray) -> Float[Array, "rows m"]:
+def _outputs_of(network: AbstractForward, x: Array | np.ndarray) -> Float[Array, "rows m"]:
     return jax.vmap(network)(jnp.asarray(x))
 
 
 @eqx.filter_jit
-def _polish(
-    posterior: Posterior, start: Array | np.ndarray, targets: Array | np.ndarray
-) -> tuple[Array, Array, Array]:
-    """z, x, misfit after steps z <- z - J^T (J J^T)^-1 (f(T(z)) - Y*), each at most 1/2 long."""
+def _on_target(
+    view: Constraint, start: Array | np.ndarray, targets: Array | np.ndarray, keys: Array
+) -> tuple[Array, Array, Array, Array]:
+    """z, x, misfit and acceptance of every start, brought to its target and moved on."""
 
-    def one(pair: tuple[Z, Y]) -> tuple[Z, Array, Scalar]:
-        z, target = pair
+    def one(row: tuple[Y, Z, PRNGKey]) -> tuple[Z, Array, Scalar, Scalar]:
+        target, z, key = row
+        aimed = eqx.tree_at(lambda v: v.posterior.likelihood, view, view.posterior.likelihood.at(target))
+        z = jax.lax.fori_loop(0, POLISH, lambda _, z: _newton(aimed, z), z)
+        at = point(aimed, aimed.slack, z, jnp.zeros_like(target))
 
-        def newton(_: Any, z: Z) -> Z:
-            jacobian = jax.jacrev(posterior.y)(z)
-            gram = jacobian @ jacobian.T
-            change = jacobian.T @ jnp.linalg.solve(gram, posterior.y(z) - target)
-            return z - change * jnp.minimum(1.0, 0.5 / jnp.linalg.norm(change))
+        def transition(pair: tuple[Point, Scalar], key: PRNGKey) -> tuple[tuple[Point, Scalar], None]:
+            at, probability, _, _ = move(aimed, pair[0], key, jnp.asarray(STEP), jnp.asarray(STEPS))
+            return (at, pair[1] + probability / MOVES), None
 
-        z = jax.lax.fori_loop(0, POLISH, newton, z)
-        return z, posterior.x(z), jnp.max(jnp.abs(posterior.y(z) - target))
+        (at, accepted), _ = jax.lax.scan(transition, (at, jnp.zeros(())), jax.random.split(key, MOVES))
+        misfit = jnp.max(jnp.abs(aimed.residual(at.z)))
+        return at.z, view.posterior.x(at.z), misfit, accepted
 
     rows, each = start.shape[:2]
-    flat = jnp.reshape(start, (rows * each, -1)), jnp.repeat(jnp.asarray(targets), each, axis=0)
+    goals = jnp.repeat(jnp.asarray(targets), each, axis=0)
+    flat = goals, jnp.reshape(jnp.asarray(start), (rows * each, -1)), keys.reshape(-1)
     found = jax.lax.map(one, flat, batch_size=AT_ONCE)
     return jax.tree.map(lambda leaf: leaf.reshape(rows, each, *leaf.shape[1:]), found)
+
+
+def _newton(view: Constraint, z: Z) -> Z:
+    """z - J^T (J J^T)^-1 r(z), at most half a unit away."""
+    r, j = jacobian(view, z)
+    change = across(gram(j, view.slack), r)[0]
+    return z - change * jnp.minimum(1.0, 0.5 / jnp.maximum(jnp.linalg.norm(change), 1e-300))
 
 
 def errors(proposals: Proposals, simulator: Simulator, targets: np.ndarray) -> Float[np.ndarray, "t p"]:
@@ -158,6 +179,7 @@ def resimulate(simulator: Simulator, seed: int = 0) -> dict[str, Any]:
         "validation_mse": float(validation),
         "r_1": float(np.mean(error[:, 0])),
         f"r_{MANY}": float(np.mean(error[:, :MANY].min(axis=1))),
+        "acceptance": proposals.acceptance,
         "invalid": float(np.mean(np.isinf(error))),
         "not_found": float(np.mean(~(proposals.misfit < FOUND))),
         **branches(proposals, simulator, targets, seed + 3)._asdict(),

@@ -24,14 +24,19 @@ class Rival(NamedTuple):
         seconds: of sampling, warm-up included, compiling not.
         seconds_compile: what was taken off.
         steps: leapfrogs of the draws.
-        draws: of all chains together.
+        x: (chain, draw, n).
     """
 
     worth: Worth
     seconds: float
     seconds_compile: float
     steps: int
-    draws: int
+    x: np.ndarray
+
+    @property
+    def draws(self) -> int:
+        """Of all chains together."""
+        return self.x.shape[0] * self.x.shape[1]
 
 
 def numpyro_nuts(
@@ -74,7 +79,7 @@ def numpyro_nuts(
         "energy": extra["energy"],
         "log likelihood": -0.5 * np.sum(residual**2, axis=2),
     }
-    return Rival(worth(quantities), seconds - taken, taken, int(extra["num_steps"].sum()), draws * chains)
+    return Rival(worth(quantities), seconds - taken, taken, int(extra["num_steps"].sum()), x)
 
 
 def has_mici() -> bool:
@@ -84,14 +89,11 @@ def has_mici() -> bool:
 
 def mici_loop(
     sigma: float, y_star: float, *, draws: int = 300, warmup: int = 200, chains: int = 4, seed: int = 0
-) -> tuple[Rival, np.ndarray]:
+) -> Rival:
     """Constrained HMC of mici, with its defaults, on the toy F(x) = x1^2 + x0^2 (x0^2 - 1/2).
 
     q = (x0, x1, eta) ~ N(0, I) on F(x) + sigma eta = Y*. All derivatives are given in closed form, in NumPy:
     automatic ones would be slower.
-
-    Returns:
-        The run, and x as (chain, draw, 2).
     """
     import mici
 
@@ -128,7 +130,7 @@ def mici_loop(
         "log likelihood": -0.5 * q[..., 2] ** 2,
     }
     steps = int(np.sum([np.sum(one) for one in found.statistics["n_step"]]))
-    return Rival(worth(quantities), seconds, 0.0, steps, draws * chains), q[..., :2]
+    return Rival(worth(quantities), seconds, 0.0, steps, q[..., :2])
 
 
 def _on_loop(rng: np.random.Generator, y_star: float) -> np.ndarray:

@@ -17,10 +17,12 @@ COLUMNS = ("task", "method", "mean C2ST", "worst", "published", "s compile", "s 
 
 
 def method_for(task: str) -> AbstractMethod:
-    """Tempered SMC where there are several modes, NUTS where there is one; 10,000 draws."""
+    """Tempered SMC where there are several modes, with more moves where they are narrow; else NUTS."""
+    if task == "slcp":
+        return TemperedSMC(draws=DRAWS, moves=10, last_moves=30, keep=0.8)
     if TASKS[task].modes > 1:
-        return TemperedSMC(draws=DRAWS // 4, chains=4)
-    return NUTS(draws=DRAWS // 8, warmup=500, chains=8, thin=2, dense_mass=True)
+        return TemperedSMC(draws=DRAWS // 4)
+    return NUTS(draws=DRAWS // 8, chains=8, thin=2, dense_mass=True)
 
 
 def compare(task: str, number: int, method: AbstractMethod, *, folder: Any = None) -> dict[str, Any]:

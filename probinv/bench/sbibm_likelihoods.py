@@ -103,7 +103,7 @@ class Cloud(AbstractLikelihood):
     def reached(self, y: Y) -> Flag:
         return within_chi_square(self._square(y), jnp.asarray(self.y_star.size))
 
-    def simulate(self, key: PRNGKey, y: Y) -> Y:
+    def simulate(self, key: PRNGKey, y: Y) -> Float[Array, "points 2"]:
         a, b = jax.random.normal(key, (2, len(self.y_star)))
         return jnp.stack([y[0] + y[2] * a, y[1] + y[3] * a + y[4] * b], axis=1)
 

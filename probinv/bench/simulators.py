@@ -69,7 +69,7 @@ def arm(x: Rows) -> Outputs:
     )
 
 
-def _angles(x: Rows) -> Rows:
+def _angles(x: Rows) -> Outputs:
     return np.stack([x[:, 1], x[:, 2] - x[:, 1], x[:, 3] - x[:, 2] - x[:, 1]], axis=1)
 
 

@@ -68,7 +68,10 @@ class AbstractLikelihood(eqx.Module):
 
 
 class AbstractConstraintLikelihood(AbstractLikelihood):
-    """A wish that is an equation: r(y) + s eta = 0 with eta ~ N(0, I); s = 0 where it is to hold exactly."""
+    """A wish that is an equation: r(y) + s eta = 0 with eta ~ N(0, I).
+
+    Either s = 1 everywhere, or the wish is exact: s = 0, and r = 0 with s = 1 in outputs that do not matter.
+    """
 
     @abstractmethod
     def constraint(self, y: Y) -> tuple[Float[Array, " m"], Float[Array, " m"]]:

@@ -5,11 +5,13 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from probinv._checks import double_precision
 from probinv._errors import ViewError
 from probinv._typing import Z
+from probinv.forward import output_struct
 from probinv.likelihood._base import AbstractConstraintLikelihood
 from probinv.posterior._posterior import Posterior
 from probinv.posterior._views import AbstractView
@@ -30,6 +32,8 @@ class Constraint(AbstractView):
     posterior: Posterior
     outputs: int = eqx.field(static=True)
     """m, the number of equations."""
+    rows: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    """Of an exact wish the outputs that matter, where some do not: the others would be 0 = 0 + eta."""
 
     @staticmethod
     def of(posterior: Posterior) -> "Constraint":
@@ -45,7 +49,14 @@ class Constraint(AbstractView):
             z = jax.ShapeDtypeStruct((posterior.size,), jnp.float64)
             eqx.filter_eval_shape(posterior.log_prior, z)
             outputs = eqx.filter_eval_shape(Constraint(posterior, 1).residual, z).size
-        view = Constraint(posterior, outputs)
+            rows = _rows(posterior)
+        if output_struct(posterior.forward, posterior.prior.shape).dtype != np.float64:
+            raise ViewError(
+                "the network computes in single precision",
+                "its outputs are rounded to 6e-8 of their size; steps along r + s eta = 0 need them to 1e-10",
+                "give it weights in double precision, or use NUTS with a tolerance far above the rounding",
+            )
+        view = Constraint(posterior, outputs if rows is None else len(rows), rows)
         if min(view.outputs, view.size) > GRAM_MOST:
             raise ViewError(
                 f"{view.outputs} outputs and {view.size} coordinates are too many for a dense Gram matrix",
@@ -70,14 +81,26 @@ class Constraint(AbstractView):
     @property
     def slack(self) -> Float[Array, " m"]:
         """s: 1 where there is a tolerance, 0 where there is none."""
-        return self._likelihood.constraint(jnp.zeros(self.posterior.output_shape))[1]
+        return self._matters(self._likelihood.constraint(jnp.zeros(self.posterior.output_shape))[1])
 
     def residual(self, z: Z) -> Float[Array, " m"]:
         """r(z)."""
-        return self._likelihood.constraint(self.posterior.y(z))[0]
+        return self._matters(self._likelihood.constraint(self.posterior.y(z))[0])
+
+    def _matters(self, entries: Float[Array, " k"]) -> Float[Array, " m"]:
+        return entries if self.rows is None else entries[np.array(self.rows)]
 
     @property
     def _likelihood(self) -> AbstractConstraintLikelihood:
         likelihood = self.posterior.likelihood
         assert isinstance(likelihood, AbstractConstraintLikelihood)
         return likelihood
+
+
+def _rows(posterior: Posterior) -> tuple[int, ...] | None:
+    likelihood = posterior.likelihood
+    assert isinstance(likelihood, AbstractConstraintLikelihood)
+    slack = np.asarray(likelihood.constraint(jnp.zeros(posterior.output_shape))[1])
+    if likelihood.mixed or likelihood.exact_outputs in (0, slack.size):
+        return None
+    return tuple(int(row) for row in np.flatnonzero(slack == 0))

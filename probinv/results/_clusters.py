@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from probinv.results._directions import GROUP_AXES, directions, is_empty, valleys
+from probinv.results._directions import GROUP_AXES, Valleys, directions, discriminant, is_empty, valleys
 from probinv.results._persistence import density_peaks, nearest
 
 ROWS_LEAST, ROWS_MOST = 50, 2000
@@ -13,7 +13,7 @@ WHOLE_MOST, COLUMNS_MOST, ENTRIES_MOST = 3, 40, 1000
 SCORED_MOST = 1_000_000
 CANDIDATES, CUTS_MOST, GUIDES = 30, 10, 5
 SCORE_LEAST, SAME = 2.0, 0.95
-CELL_LEAST = 10
+CELL_LEAST, TURNS = 10, 5
 DEPTH_MOST = 6
 REST, TRAIN, HELD = 0, 1, 2
 
@@ -112,21 +112,38 @@ def _first(rows: _Rows) -> np.ndarray:
 
 def _cut(rows: _Rows, axes: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Cells between the directions whose valley is empty."""
-    held = rows.values[rows.use == HELD]
+    train, held = (rows.values[rows.use == use] for use in (TRAIN, HELD))
     gaps = valleys(seen)
     order = np.argsort(-gaps.score)[:CANDIDATES]
     alike = np.abs(np.atleast_2d(np.corrcoef(seen[:, order], rowvar=False)))
     tried: list[int] = []
     code = np.zeros(len(rows.use), int)
-    for k, axis in enumerate(order):
-        if gaps.score[axis] < SCORE_LEAST or len(tried) == CUTS_MOST:
+    for k, column in enumerate(order):
+        if gaps.score[column] < SCORE_LEAST or len(tried) == CUTS_MOST:
             break
         if (alike[k, tried] > SAME).any():
             continue
         tried.append(k)
-        if is_empty(held @ axes[:, axis], gaps.at[axis], gaps.left[axis], gaps.right[axis]):
-            code = 2 * code + (rows.values @ axes[:, axis] > gaps.at[axis])
+        axis, gap = _sharpened(train, axes[:, column])
+        if is_empty(held @ axis, gap.at[0], gap.left[0], gap.right[0]):
+            axis, gap = _sharpened(rows.values[rows.use != REST], axis)
+            code = 2 * code + (rows.values @ axis > gap.at[0])
     return _cells(rows, code)
+
+
+def _sharpened(values: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, Valleys]:
+    """Fisher's discriminant between the sides of the valley, in turns, while the valley gets deeper."""
+    gap = valleys((values @ axis)[:, None])
+    for _ in range(TURNS):
+        side = values @ axis > gap.at[0]
+        if side.all() or not side.any():
+            break
+        then = discriminant(values, side)
+        deeper = valleys((values @ then)[:, None])
+        if not deeper.score[0] > gap.score[0]:
+            break
+        axis, gap = then, deeper
+    return axis, gap
 
 
 def _cells(rows: _Rows, code: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ RANK = 1e-13
 WINDOW = 0.02
 FOURTH_MOST = 45
 GROUP_AXES = 5
-VALLEY_SEEN, VALLEY_RATIO, VALLEY_CHANCE = 0.05, 0.1, 0.003
+VALLEY_SEEN, VALLEY_RATIO, VALLEY_CHANCE = 0.05, 0.1, 0.01
 
 
 class Valleys(NamedTuple):
@@ -84,6 +84,15 @@ def between(white: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.linalg.svd(means - means.mean(axis=0), full_matrices=False)[2][:GROUP_AXES].T
 
 
+def discriminant(rows: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """u = C^-1 (m_1 - m_0), C the covariance of the rows about the mean of their own side (Fisher 1936)."""
+    scale = rows.std(axis=0)
+    scaled = rows / np.where(scale > 0, scale, 1.0)
+    means = np.stack([scaled[~side].mean(axis=0), scaled[side].mean(axis=0)])
+    w = whitening(scaled - means[side.astype(int)])
+    return w @ (w.T @ (means[1] - means[0])) / np.where(scale > 0, scale, 1.0)
+
+
 def valleys(columns: np.ndarray) -> Valleys:
     """The widest gap of each column (row, column) that has rows on both sides."""
     ordered = np.sort(columns, axis=0)
@@ -115,11 +124,11 @@ def _middle(ordered: np.ndarray, width: np.ndarray, allowed: np.ndarray, step: i
 
 
 def is_empty(values: np.ndarray, at: float, left: float, right: float) -> bool:
-    """c <= m / 20 and P(c | valley at 1/10 of the lower peak) < 0.003, of values with no part in choosing.
+    """c <= m / 20, and P(c | the valley has 1/10 of the lower peak) < 0.01, for values that chose nothing.
 
-    c counts the values in [at - h, at + h], h = (right - left) / 8, m those in the lower of the windows of
-    the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is connected,
-    and what lies between its densest places is not empty.
+    c counts the values in [at - h, at + h], h = (right - left) / 8, and m those in the lower of the windows
+    of the same width at the peaks. Along any direction a connected law (a ring, a curve, a sheet) is
+    connected, and what lies between its densest places is not empty.
     """
     half = (right - left) / 8
     valley, *peaks = (int((np.abs(values - place) <= half).sum()) for place in (at, left, right))

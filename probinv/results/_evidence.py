@@ -187,7 +187,7 @@ def _total(tree: xr.DataTree, group: str) -> np.ndarray | None:
 
 def _target(tree: xr.DataTree, facts: dict[str, Any]) -> np.ndarray | None:
     """Y* of a wish for one value of y. Other wishes are for a class, a probability or an interval."""
-    if facts.get("likelihood") not in ("Gaussian", "Student"):
+    if facts.get("likelihood") not in ("Gaussian", "Student", "Exactly"):
         return None
     observed = _numeric(tree, "observed_data")
     return next((value.values.astype(float) for name, value in observed if name == "y_star"), None)

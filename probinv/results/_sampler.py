@@ -231,7 +231,7 @@ def check_run(e: Evidence) -> Findings:
         ("chosen", "Name another method to have that one."),
         ("reduction", "Set reduce=False to sample all coordinates."),
     ):
-        sentence = e.facts.get(name, e.notes.get(name))
+        sentence = e.notes.get(name)
         if isinstance(sentence, str) and sentence:
             reasons.append(Reason(name, sentence, advice, Verdict.OK))
     return Findings(tuple(reasons), {}, {})

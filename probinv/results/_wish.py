@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from probinv.results._evidence import Evidence
+from probinv.results._evidence import Evidence, rows_of
 from probinv.results.thresholds import MAHALANOBIS_OUTPUTS, REACHED_LEAST, REACHED_MOST
 from probinv.results.verdict import Findings, Reason, Verdict
 
@@ -74,6 +74,9 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
         place = np.unravel_index(int(np.nanargmax(e.log_likelihood)), e.log_likelihood.shape)
         numbers = {"log_likelihood_max": float(e.log_likelihood[place])}
         text = f"The best log likelihood is {e.log_likelihood[place]:.4g}"
+    elif (away := _away(e)) is not None:
+        place = np.unravel_index(int(np.nanargmin(away)), away.shape)
+        numbers, text = {}, "The nearest output found is"
     else:
         return "", {}
     if e.y is None:
@@ -87,6 +90,16 @@ def _best(e: Evidence) -> tuple[str, dict[str, float]]:
     return f"{text}{shown}.", numbers
 
 
+def _away(e: Evidence) -> np.ndarray | None:
+    """(chain, draw): max |y - Y*| over the outputs that matter; None where that is not known."""
+    if e.y is None or e.y_star is None or e.y.shape[2:] != e.y_star.shape:
+        return None
+    wished = np.isfinite(e.y_star.ravel())
+    with np.errstate(invalid="ignore"):
+        away = np.abs(rows_of(e.y) - e.y_star.ravel())[:, :, wished].max(axis=2, initial=0.0)
+    return away if wished.any() and np.isfinite(away).any() else None
+
+
 def improbability(e: Evidence) -> tuple[str, dict[str, float]]:
     """How Y* lies to what inputs from the prior give, in words and numbers."""
     texts: list[str] = []
@@ -97,6 +110,9 @@ def improbability(e: Evidence) -> tuple[str, dict[str, float]]:
         numbers["prior_reached_fraction"] = share
         bound = f" (with 95 % confidence less than {3 / reached.size:.2g} of the prior)" if share == 0 else ""
         texts.append(f"Of {reached.size} draws from the prior {int(reached.sum())} reach Y*{bound}.")
+    below = e.notes.get("log_evidence_below")
+    if isinstance(below, int | float):
+        texts.append(f"It is rarer than {math.exp(below):.1g} under the prior, if it can be met at all.")
     if e.prior_y is None or e.y_star is None or e.prior_y.shape[2:] != e.y_star.shape:
         return " ".join(texts), numbers
     y = e.prior_y.reshape(-1, max(e.y_star.size, 1))

@@ -76,7 +76,7 @@ MODE_ERROR_MOST = 0.05
 """Convention: standard error of the weight of a mode. An effective sample size of 100 gives it to a weight of
 one half."""
 
-MOVEMENT_LEAST = 0.05
+MOVEMENT_LEAST = 0.03
 """1 - the autocorrelation of successive draws within the modes, in the slowest entry. Below it, sets of draws
 may be places that chains have not left: random walks in one mode fall apart at 0.01 and less, by trying."""
 

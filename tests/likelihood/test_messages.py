@@ -19,8 +19,8 @@ from probinv.likelihood import (
     Interval,
     Label,
     On,
-    Product,
     Ordering,
+    Product,
     Student,
 )
 

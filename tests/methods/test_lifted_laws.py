@@ -10,7 +10,7 @@ import pytest
 
 from probinv.likelihood import Exactly, Gaussian
 from probinv.methods.kernels import lifted
-from probinv.methods.kernels.gram import gram, log_det, solve, solve_between, whitened_norm
+from probinv.methods.kernels.gram import across, across_between, gram, independent, log_det, whitened_norm
 from probinv.methods.kernels.lifted import Momentum, Point
 from probinv.methods.kernels.projected import projected_start
 from probinv.posterior import Constraint, Posterior
@@ -131,11 +131,40 @@ def test_gram_algebra_is_that_of_dense_matrices(shape: tuple[int, int]) -> None:
     s, c = rng.uniform(0.5, 2.0, m), rng.standard_normal(m)
     full = j @ j.T + np.diag(s**2)
     g = gram(jnp.asarray(j), jnp.asarray(s))
-    np.testing.assert_allclose(solve(g, jnp.asarray(c)), np.linalg.solve(full, c), rtol=1e-10)
+    full_row = np.concatenate([j, np.diag(s)], axis=1)
+    found = np.concatenate(across(g, jnp.asarray(c)))
+    np.testing.assert_allclose(found, full_row.T @ np.linalg.solve(full, c), rtol=1e-10)
     np.testing.assert_allclose(log_det(g), 0.5 * np.linalg.slogdet(full)[1], rtol=1e-10)
     np.testing.assert_allclose(whitened_norm(g, jnp.asarray(c)) ** 2, c @ np.linalg.solve(full, c), rtol=1e-9)
-    mixed = np.linalg.solve(other @ j.T + np.diag(s**2), c)
-    np.testing.assert_allclose(solve_between(jnp.asarray(other), g, jnp.asarray(c)), mixed, rtol=1e-8)
+    mixed = full_row.T @ np.linalg.solve(other @ j.T + np.diag(s**2), c)
+    found = np.concatenate(across_between(jnp.asarray(other), g, jnp.asarray(c)))
+    np.testing.assert_allclose(found, mixed, rtol=1e-8)
+
+
+def test_more_outputs_than_coordinates_lose_no_digits() -> None:
+    """Five outputs of two inputs in tolerances of 1e-7: a momentum is made tangent to rounding of J p.
+
+    G^-1 by Woodbury's formula would lose |J|^2 = 1e14 of them.
+    """
+    rng = np.random.default_rng(0)
+    j, s, p, q = 1e7 * rng.standard_normal((5, 2)), np.ones(5), rng.standard_normal(2), rng.standard_normal(5)
+    z, eta = across(gram(jnp.asarray(j), jnp.asarray(s)), jnp.asarray(j @ p + q))
+    left = j @ (p - np.asarray(z)) + (q - np.asarray(eta))
+    assert np.abs(left).max() < 1e-7
+    assert np.linalg.norm(p - np.asarray(z)) < 1e-6  # what is left of p lies along J z + eta = 0
+
+
+def test_rows_that_depend_on_others_are_seen() -> None:
+    """Where they have no slack; whatever their scale."""
+    j = np.array([[1.0, 2.0, 0.5], [0.3, -1.0, 2.0]])
+    none, some = jnp.zeros(3), jnp.array([0.0, 0.0, 1.0])
+    for factor in (1.0, 1e-6, 1e6):
+        double = np.vstack([j, factor * (j[0] - 2 * j[1])])
+        assert not independent(gram(jnp.asarray(double), none))
+        assert independent(gram(jnp.asarray(double), some))
+        assert independent(gram(jnp.asarray(np.vstack([j, factor * np.array([0.0, 0.0, 1.0])])), none))
+    assert not independent(gram(jnp.zeros((1, 3)), jnp.zeros(1)))
+    assert not independent(gram(jnp.full((1, 3), jnp.nan), jnp.zeros(1)))
 
 
 def test_detailed_balance_on_a_circle(key: jax.Array) -> None:

@@ -20,13 +20,14 @@ from probinv.results.plots import (
     plot_energy,
     plot_forest,
     plot_images,
+    plot_modes,
     plot_optima,
     plot_pair,
     plot_predictive,
     plot_trace,
 )
 from probinv.results.plots._reading import Reading
-from probinv.results.plots._style import BAD, POSTERIOR, PRIOR, TARGET
+from probinv.results.plots._style import BAD, CHAINS, POSTERIOR, PRIOR, TARGET
 from probinv.results.plots.everything import suitable
 from probinv.results.tree import with_provenance
 
@@ -39,6 +40,7 @@ OF_DRAWS = {
     "convergence": plot_convergence,
     "energy": plot_energy,
     "predictive": plot_predictive,
+    "modes": plot_modes,
 }
 OF_OPTIMA = {"pair": plot_pair, "forest": plot_forest, "predictive": plot_predictive, "optima": plot_optima}
 
@@ -498,6 +500,111 @@ class TestEnergy:
     def test_a_chain_that_is_not_there(self, ten: Reading) -> None:
         with pytest.raises(InputError, match="chains asks for 4"):
             plot_energy(ten, chains=[4])
+
+
+def modal_tree(n: int, *, apart: bool = False) -> xr.DataTree:
+    """x[0] + x[1] = 2^0.5 (+-3 + N(0, 0.1^2)), by chains or for each draw."""
+    tree = draws_tree(n, draws=500)
+    x, rng = tree["posterior"]["x"].values, np.random.default_rng(0)
+    side = np.where(rng.uniform(size=(4, 500)) < 0.3, -3.0, 3.0)
+    if apart:
+        side[:] = np.array([3.0, 3.0, 3.0, -3.0])[:, None]
+    along = (side + 0.1 * rng.normal(size=side.shape)) / np.sqrt(2)
+    x[..., :2] += (along - x[..., :2].mean(-1))[..., None]
+    tree["unconstrained_posterior"]["z"].values[:] = x
+    return tree
+
+
+class TestModes:
+    @pytest.mark.parametrize("n", [2, 10, 100])
+    def test_the_axes_part_the_modes(self, n: int) -> None:
+        tree = modal_tree(n)
+        figure = plot_modes(tree)
+        left, right = figure.axes
+        assert (left.get_xlabel(), left.get_ylabel()) == ("x[0]", "x[1]")
+        points = np.asarray(left.collections[0].get_offsets())
+        colours = [mpl.colors.to_hex(c) for c in left.collections[0].get_facecolors()]
+        assert len(points) == 2000
+        first = points.sum(axis=1) > 0
+        assert {c for c, side in zip(colours, first, strict=True) if side} == {CHAINS[0]}
+        assert {c for c, side in zip(colours, first, strict=True) if not side} == {CHAINS[1]}
+        share = (flat(tree)[:, :2].sum(axis=1) > 0).mean()
+        weights = np.asarray(right.collections[-1].get_offsets())
+        np.testing.assert_allclose(weights[:, 0], [share, 1 - share])
+        ticks = np.array([line.get_xdata() for line in right.lines])
+        np.testing.assert_allclose(
+            ticks[0], (tree["posterior"]["x"].values[..., :2].sum(-1) > 0).mean(axis=1)
+        )
+        assert title(figure).startswith("2 modes with 70 % ± 1 %")
+
+    def test_a_combination_where_no_pair_of_inputs_parts_them(self) -> None:
+        tree, rng = draws_tree(6, draws=500), np.random.default_rng(0)
+        x = tree["posterior"]["x"].values
+        side = np.where(rng.uniform(size=(4, 500)) < 0.5, -1.5, 1.5) + 0.1 * rng.normal(size=(4, 500))
+        x[:] = x - x.mean(-1, keepdims=True) + side[..., None] / np.sqrt(6)
+        tree["unconstrained_posterior"]["z"].values[:] = x
+        figure = plot_modes(tree)
+        left = figure.axes[0]
+        assert left.get_xlabel().count("x[") == 3
+        assert "combinations of inputs" in note(figure)
+        points = np.asarray(left.collections[0].get_offsets())[:, 0]
+        first = np.array([mpl.colors.to_hex(c) == CHAINS[0] for c in left.collections[0].get_facecolors()])
+        assert (points[first].min() > points[~first].max()) or (points[first].max() < points[~first].min())
+
+    def test_chains_that_disagree_are_named(self) -> None:
+        figure = plot_modes(modal_tree(3, apart=True))
+        assert title(figure) == "2 modes, on whose weights the chains disagree"
+        bar = figure.axes[1].collections[0].get_segments()[0][:, 0]
+        assert np.ptp(bar) > 0.3
+
+    def test_replicates_are_called_so(self) -> None:
+        tree = modal_tree(3)
+        ancestor = np.arange(2000).reshape(4, 500) % 100
+        tree["sample_stats"] = (
+            tree["sample_stats"].to_dataset().assign(ancestor=(("chain", "draw"), ancestor))
+        )
+        figure = plot_modes(tree)
+        words = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+        assert words[1] == "each replicate"
+        assert "energy" not in suitable(Reading(tree))
+
+    def test_entries_that_are_asked_for(self) -> None:
+        figure = plot_modes(modal_tree(6), ["x[4]", "x[0]"])
+        assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("x[4]", "x[0]")
+        with pytest.raises(InputError, match="names 3 entries"):
+            plot_modes(modal_tree(6), [0, 1, 2])
+
+    def test_one_entry_is_a_histogram(self) -> None:
+        tree = draws_tree(1, draws=500)
+        x = tree["posterior"]["x"].values
+        x[:] = np.where(np.random.default_rng(0).uniform(size=x.shape) < 0.3, 2.0, -2.0) + 0.2 * x
+        tree["unconstrained_posterior"]["z"].values[:] = x
+        figure = plot_modes(tree)
+        assert sum(p.get_height() for p in figure.axes[0].patches) == 2000
+        assert len({colour(p) for p in figure.axes[0].patches}) == 2
+
+    def test_one_mode_is_said_to_be_one(self, ten: Reading) -> None:
+        assert title(plot_modes(ten)) == "One mode: no valley was found among the draws"
+
+    def test_more_modes_than_colours(self) -> None:
+        tree = draws_tree(5, draws=1000)
+        z = tree["unconstrained_posterior"]["z"].values
+        z[...] = np.where(np.random.default_rng(0).uniform(size=z.shape) < 0.5, 1.0, -1.0) + 0.1 * z
+        tree["posterior"]["x"].values[:] = z
+        figure = plot_modes(tree)
+        figure.draw_without_rendering()
+        assert title(figure).startswith("32 modes, with 2 % to 4 % of the draws each")
+        assert len({mpl.colors.to_hex(c) for c in figure.axes[0].collections[0].get_facecolors()}) == 32
+
+    def test_draws_that_are_not_finite(self) -> None:
+        tree = draws_tree(3, draws=50)
+        tree["unconstrained_posterior"]["z"].values[0, 0, 0] = np.nan
+        assert title(plot_modes(tree)) == "Nothing can be said about modes"
+
+    def test_only_several_modes_are_drawn_by_themselves(self, ten: Reading) -> None:
+        assert "modes" not in suitable(ten)
+        names = list(suitable(Reading(modal_tree(3))))
+        assert names.index("modes") == names.index("pair") + 1
 
 
 class TestPredictive:

@@ -6,13 +6,15 @@ Where there are more rows than columns the smaller K = I + J^T S^-2 J is factori
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
-from probinv._typing import Scalar
+from probinv._typing import Flag, Scalar, Z
+from probinv.methods.kernels.small import cholesky, solve_cholesky, solve_general, solve_lower
 
 type Rows = Float[Array, " m"]
 type Jacobian = Float[Array, "m n"]
+DEPENDENT = 1e-13
+"""Squared sine between a row and those before it, below which it is one of their combinations."""
 
 
 class Gram(NamedTuple):
@@ -32,9 +34,9 @@ def gram(jacobian: Jacobian, slack: Rows) -> Gram:
     """The factors; NaN where G is singular."""
     m, n = jacobian.shape
     if m <= n:
-        return Gram(jacobian, slack, jnp.linalg.cholesky(jacobian @ jacobian.T + jnp.diag(slack**2)))
+        return Gram(jacobian, slack, cholesky(jacobian @ jacobian.T + jnp.diag(slack**2)))
     scaled = jacobian / slack[:, None]
-    return Gram(jacobian, slack, jnp.linalg.cholesky(jnp.eye(n) + scaled.T @ scaled))
+    return Gram(jacobian, slack, cholesky(jnp.eye(n) + scaled.T @ scaled))
 
 
 def log_det(g: Gram) -> Scalar:
@@ -43,29 +45,37 @@ def log_det(g: Gram) -> Scalar:
     return half if g.wide else half + jnp.sum(jnp.log(g.slack))
 
 
-def solve(g: Gram, c: Rows) -> Rows:
-    """G^-1 c."""
+def independent(g: Gram) -> Flag:
+    """Whether no row of J that has no slack is, but for rounding, a combination of those before it."""
+    if not g.wide:
+        return jnp.all(g.slack > 0)
+    length = jnp.sum(g.jacobian**2, axis=1)
+    return jnp.all((g.slack > 0) | (jnp.diagonal(g.factor) ** 2 > DEPENDENT * length))
+
+
+def across(g: Gram, c: Rows) -> tuple[Z, Rows]:
+    """(J^T, S) G^-1 c: the shortest (dz, deta) with J dz + S deta = c."""
     if g.wide:
-        return cho_solve((g.factor, True), c)
-    scaled = c / g.slack**2
-    inner = cho_solve((g.factor, True), g.jacobian.T @ scaled)
-    return scaled - g.jacobian @ inner / g.slack**2
+        multiplier = solve_cholesky(g.factor, c)
+        return g.jacobian.T @ multiplier, g.slack * multiplier
+    # J^T G^-1 = K^-1 J^T S^-2; from G^-1 by Woodbury's formula |J / s|^2 digits of it would cancel
+    along = solve_cholesky(g.factor, g.jacobian.T @ (c / g.slack**2))
+    return along, (c - g.jacobian @ along) / g.slack
 
 
-def solve_between(here: Jacobian, g: Gram, c: Rows) -> Rows:
-    """(J' J^T + S^2)^-1 c, J' = `here`: the Newton matrix at u' for multipliers that act along J at u."""
+def across_between(here: Jacobian, g: Gram, c: Rows) -> tuple[Z, Rows]:
+    """(J^T, S) (J' J^T + S^2)^-1 c, J' = `here`: a Newton step at u' along the normals at u."""
     m, n = here.shape
-    if m == 1:
-        return c / (here[0] @ g.jacobian[0] + g.slack**2)
-    if m <= n:
-        return jnp.linalg.solve(here @ g.jacobian.T + jnp.diag(g.slack**2), c)
-    scaled = c / g.slack**2
-    matrix = jnp.eye(n) + (g.jacobian / g.slack[:, None] ** 2).T @ here
-    return scaled - here @ jnp.linalg.solve(matrix, g.jacobian.T @ scaled) / g.slack**2
+    if m > n:
+        scaled = (g.jacobian / g.slack[:, None] ** 2).T
+        along = solve_general(jnp.eye(n) + scaled @ here, scaled @ c)
+        return along, (c - here @ along) / g.slack
+    multiplier = solve_general(here @ g.jacobian.T + jnp.diag(g.slack**2), c)
+    return g.jacobian.T @ multiplier, g.slack * multiplier
 
 
 def whitened_norm(g: Gram, c: Rows) -> Scalar:
     """|c| in the metric G^-1: to first order the distance of a point with that c from c = 0."""
     if g.wide:
-        return jnp.linalg.norm(solve_triangular(g.factor, c, lower=True))
-    return jnp.sqrt(jnp.maximum(jnp.sum(c * solve(g, c)), 0.0))
+        return jnp.linalg.norm(solve_lower(g.factor, c))
+    return jnp.linalg.norm(jnp.concatenate(across(g, c)))

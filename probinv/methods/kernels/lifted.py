@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from probinv._typing import Count, Flag, PRNGKey, Scalar, Z
-from probinv.methods.kernels.gram import Gram, Rows, gram, log_det, solve, solve_between, whitened_norm
+from probinv.methods.kernels.gram import Gram, Rows, across, across_between, gram, log_det, whitened_norm
 
 STEP_MOST = 1.5
 """Below pi / 2, where the multipliers of a rotation lose their hold."""
@@ -96,6 +96,12 @@ def point(view: Any, slack: Rows, z: Z, eta: Rows) -> Point:
     return Point(z, eta, g, h, slope)
 
 
+def distance(view: Any, at: Point) -> Scalar:
+    """From the manifold, to first order. Less than 1e-7 of a tolerance is rounding, and counts as none."""
+    c = view.residual(at.z) + at.gram.slack * at.eta
+    return whitened_norm(at.gram, jnp.where(jnp.abs(c) <= NEWTON_ENOUGH * at.gram.slack, 0.0, c))
+
+
 def energy(at: Point, p: Momentum) -> Scalar:
     """H."""
     return minus_log_density(at) + 0.5 * (jnp.sum(p.z**2) + jnp.sum(p.eta**2))
@@ -108,8 +114,8 @@ def minus_log_density(at: Point) -> Scalar:
 
 def tangent(at: Point, p: Momentum) -> Momentum:
     """p less its part across the manifold."""
-    multiplier = solve(at.gram, at.gram.jacobian @ p.z + at.gram.slack * p.eta)
-    return Momentum(p.z - at.gram.jacobian.T @ multiplier, p.eta - at.gram.slack * multiplier)
+    z, eta = across(at.gram, at.gram.jacobian @ p.z + at.gram.slack * p.eta)
+    return Momentum(p.z - z, p.eta - eta)
 
 
 def draw_momentum(at: Point, key: PRNGKey) -> Momentum:
@@ -122,30 +128,26 @@ def draw_momentum(at: Point, key: PRNGKey) -> Momentum:
 def _rotate(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Z, Rows, Momentum, Flag, Count]:
     """The constrained flow of (|u|^2 + |p|^2) / 2: where it ends, whether that is on the manifold, and the
     number of Newton steps."""
-    g, s = at.gram, at.gram.slack
+    slack = at.gram.slack
     cos, sin = jnp.cos(time), jnp.sin(time)
     z_free, eta_free = cos * at.z + sin * p.z, cos * at.eta + sin * p.eta
 
-    def place(multiplier: Rows) -> tuple[Z, Rows]:
-        return z_free - g.jacobian.T @ multiplier, eta_free - s * multiplier
-
-    def go_on(carry: tuple[Rows, Scalar, Count]) -> Flag:
+    def go_on(carry: tuple[Momentum, Scalar, Count]) -> Flag:
         _, moved, count = carry
         # NaN compares false and ends the search
         return (moved > NEWTON_ENOUGH) & (moved < 1 / NEWTON_ENOUGH) & (count < NEWTON_MOST)
 
-    def newton(carry: tuple[Rows, Scalar, Count]) -> tuple[Rows, Scalar, Count]:
-        multiplier, _, count = carry
-        z, eta = place(multiplier)
-        r, here = jacobian(view, z)
-        change = solve_between(here, g, r + s * eta)
-        moved = jnp.sqrt(jnp.sum((g.jacobian.T @ change) ** 2) + jnp.sum((s * change) ** 2))
-        return multiplier + change, moved, count + 1
+    def newton(carry: tuple[Momentum, Scalar, Count]) -> tuple[Momentum, Scalar, Count]:
+        pushed, _, count = carry
+        r, here = jacobian(view, z_free - pushed.z)
+        z, eta = across_between(here, at.gram, r + slack * (eta_free - pushed.eta))
+        moved = jnp.sqrt(jnp.sum(z**2) + jnp.sum(eta**2))
+        return Momentum(pushed.z + z, pushed.eta + eta), moved, count + 1
 
-    start = (jnp.zeros_like(s), jnp.ones(()), jnp.zeros((), int))
-    multiplier, moved, count = jax.lax.while_loop(go_on, newton, start)
-    z, eta = place(multiplier)
-    p = Momentum(p.z - g.jacobian.T @ multiplier / sin, p.eta - s * multiplier / sin)
+    start = (Momentum(jnp.zeros_like(at.z), jnp.zeros_like(slack)), jnp.ones(()), jnp.zeros((), int))
+    pushed, moved, count = jax.lax.while_loop(go_on, newton, start)
+    z, eta = z_free - pushed.z, eta_free - pushed.eta
+    p = Momentum(p.z - pushed.z / sin, p.eta - pushed.eta / sin)
     p = Momentum(cos * p.z - sin * at.z, cos * p.eta - sin * at.eta)
     return z, eta, p, moved <= NEWTON_ENOUGH, count
 
@@ -161,7 +163,7 @@ def step(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Point, Moment
     p = tangent(at, Momentum(p.z - 0.5 * time * at.slope, p.eta))
     z, eta, p, found, forth = _rotate(view, at, p, time)
     new = point(view, slack, jnp.where(found, z, at.z), jnp.where(found, eta, at.eta))
-    found &= whitened_norm(new.gram, view.residual(new.z) + slack * new.eta) <= ON_MANIFOLD
+    found &= distance(view, new) <= ON_MANIFOLD
     p = tangent(new, p)
     z, eta, _, returned, back = _rotate(view, new, Momentum(-p.z, -p.eta), time)
     away = jnp.sqrt(jnp.sum((z - at.z) ** 2) + jnp.sum((eta - at.eta) ** 2))

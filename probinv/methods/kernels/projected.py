@@ -10,12 +10,15 @@ from jaxtyping import Array
 
 from probinv._errors import NumericalError
 from probinv._typing import PRNGKey, Scalar, Z
-from probinv.methods.kernels.gram import Rows, gram, solve, whitened_norm
-from probinv.methods.kernels.lifted import ON_MANIFOLD, Point, jacobian, minus_log_density, point
+from probinv.methods.kernels.gram import Rows, across, gram, independent
+from probinv.methods.kernels.lifted import ON_MANIFOLD, Point, distance, jacobian, minus_log_density, point
 
 STEPS = 100
 LONGEST = 1.0
 SLACK_NATS = 20.0
+ON_TARGET = 1e-9
+"""In units of the spread of r under the prior."""
+RIDGE = 1e-14
 
 
 class Projected(NamedTuple):
@@ -23,14 +26,14 @@ class Projected(NamedTuple):
 
     Attributes:
         at: the points, every leaf with a leading axis of candidates.
-        distance: (candidate,), to first order the distance from the manifold; NaN where nothing is finite.
+        away: (candidate,), the largest |r + s eta| in units of the spread of r under the prior.
         log_density: (candidate,), -inf where the manifold was not found.
         finite: fraction of the prior draws at which the residual and its Jacobian are finite.
         jacobians: how many were evaluated for each candidate.
     """
 
     at: Point
-    distance: np.ndarray
+    away: np.ndarray
     log_density: np.ndarray
     finite: float
     jacobians: int
@@ -42,17 +45,47 @@ def projected_start(view: Any, key: PRNGKey, candidates: int) -> Projected:
     Gauss-Newton steps of least norm, at most one unit long, shortened where |c| does not fall.
 
     Raises:
-        NumericalError: the residual or its Jacobian is not finite at any of the prior draws.
+        NumericalError: the residual or its Jacobian is not finite at any of the prior draws, or the manifold
+            was found where J J^T + s^2 is singular.
     """
     at, *found = _project(view, jax.random.split(key, candidates))
-    distance, log_density, finite = (np.asarray(part) for part in found)
+    before, after, log_density, regular, finite = (np.asarray(part) for part in found)
     if not finite.any():
         raise NumericalError(
             f"the output or its derivative is NaN or infinite at all of {candidates} draws from the prior",
             "the network returns no finite value there",
             "check the network on inputs drawn from the prior, and the prior's bounds",
         )
-    return Projected(at, distance, log_density, float(finite.mean()), STEPS + 1)
+    away = in_units(after, spread_of(before))
+    if (~regular & (away <= ON_TARGET)).any():
+        raise dependent()
+    return Projected(at, away, log_density, float(finite.mean()), STEPS + 1)
+
+
+def spread_of(r: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column over its finite entries; 1 where there is none."""
+    finite = np.isfinite(r)
+    with np.errstate(over="ignore"):
+        count = np.maximum(finite.sum(axis=0), 1)
+        mean = np.where(finite, r, 0.0).sum(axis=0) / count
+        spread = np.sqrt((np.where(finite, r - mean, 0.0) ** 2).sum(axis=0) / count)
+    return np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+
+
+def in_units(c: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """max_i |c_i / unit_i| of each row; inf where it is NaN."""
+    largest = np.abs(c / unit).max(axis=1)
+    return np.where(np.isnan(largest), np.inf, largest)
+
+
+def dependent() -> NumericalError:
+    """Of a wish that is met where its equations are not independent."""
+    return NumericalError(
+        "inputs that give Y* exactly were found, but there the Jacobian of the outputs has not full rank",
+        "the law of an exact wish has the density p(z) det(J J^T)^(-1/2), which is infinite: an output "
+        "depends on the others, or does not change with the input (a dead ReLU)",
+        "use Gaussian with a tolerance, or leave that output out with NaN in y_star",
+    )
 
 
 def pick(start: Projected, key: PRNGKey, chains: int) -> Point:
@@ -67,18 +100,20 @@ def pick(start: Projected, key: PRNGKey, chains: int) -> Point:
 
 
 @eqx.filter_jit
-def _project(view: Any, keys: Array) -> tuple[Point, Array, Array, Array]:
-    def one(key: PRNGKey) -> tuple[Point, Array, Array, Array]:
+def _project(view: Any, keys: Array) -> tuple[Point, Array, Array, Array, Array, Array]:
+    def one(key: PRNGKey) -> tuple[Point, Array, Array, Array, Array, Array]:
         slack = view.slack
         z = view.sample_prior(key)
-        r, j = jacobian(view, z)
-        finite = jnp.isfinite(r).all() & jnp.isfinite(j).all()
+        before, j = jacobian(view, z)
+        finite = jnp.isfinite(before).all() & jnp.isfinite(j).all()
         z, eta = shortest_way(view, slack, z, jnp.zeros_like(slack))
         at = point(view, slack, z, eta)
-        distance = whitened_norm(at.gram, view.residual(z) + slack * eta)
+        after = view.residual(z) + slack * eta
         log_density = -minus_log_density(at)
-        good = (distance <= ON_MANIFOLD) & jnp.isfinite(log_density) & jnp.isfinite(at.slope).all()
-        return at, distance, jnp.where(good, log_density, -jnp.inf), finite
+        regular = independent(at.gram)
+        good = regular & (distance(view, at) <= ON_MANIFOLD)
+        good &= jnp.isfinite(log_density) & jnp.isfinite(at.slope).all()
+        return at, before, after, jnp.where(good, log_density, -jnp.inf), regular, finite
 
     return jax.vmap(one)(keys)
 
@@ -93,8 +128,10 @@ def shortest_way(view: Any, slack: Rows, z: Z, eta: Rows) -> tuple[Z, Rows]:
     def newton(_: Any, carry: tuple[Z, Rows, Scalar, Scalar]) -> tuple[Z, Rows, Scalar, Scalar]:
         z, eta, fraction, before = carry
         r, j = jacobian(view, z)
-        multiplier = solve(gram(j, slack), r + slack * eta)
-        across_z, across_eta = j.T @ multiplier, slack * multiplier
+        # a trace of slack where there is none: the step is the shortest even if an output depends on others
+        ridge = jnp.sqrt(RIDGE * jnp.sum(j**2, axis=1))
+        across_z, across_eta = across(gram(j, jnp.where(slack > 0, slack, ridge)), r + slack * eta)
+        across_eta = jnp.where(slack > 0, across_eta, 0.0)
         length = jnp.sqrt(jnp.sum(across_z**2) + jnp.sum(across_eta**2))
         factor = fraction * jnp.minimum(1.0, LONGEST / jnp.maximum(length, 1e-300))
         z_new, eta_new = z - factor * across_z, eta - factor * across_eta

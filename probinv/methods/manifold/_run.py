@@ -53,7 +53,7 @@ def run_lifted(
     if resume is None:
         start = projected_start(view, key_start, max(CANDIDATES, 2 * plan.chains))
         notes["finite_under_prior"] = start.finite
-        gradients = start.jacobians * len(start.distance) * min(view.outputs, view.size)
+        gradients = start.jacobians * len(start.away) * min(view.outputs, view.size)
         if not np.isfinite(start.log_density).any():
             return _nearest(start, plan, Cost(gradients, time.perf_counter() - began, 0.0), notes)
         at = pick(start, key_pick, plan.chains)
@@ -78,13 +78,13 @@ def run_lifted(
 def _nearest(start: Projected, plan: Plan, cost: Cost, notes: dict[str, Any]) -> Draws:
     """Where no point of the manifold was found: the candidates as they are, so that the verdict can say how
     near to Y* they come."""
-    order = np.argsort(np.where(np.isnan(start.distance), np.inf, start.distance))
+    order = np.argsort(start.away)
     rows = max(len(order) // plan.chains, 1)
     place = np.resize(order, rows * plan.chains).reshape(rows, plan.chains).T
     zeros = np.zeros(place.shape)
     stats = {"lp": zeros, "energy": zeros, "acceptance_rate": zeros, "diverging": zeros.astype(bool)}
     notes = notes | {"not_found": "no input was found that gives Y*; these are the nearest"}
-    return Draws(np.asarray(start.at.z)[place], stats, cost, {}, True, notes)
+    return Draws(np.asarray(start.at.z)[place], stats, cost, {}, False, notes)
 
 
 def _blank(view: Any, chains: int) -> Point:

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from probinv._typing import PRNGKey, Scalar, Z
+from probinv.methods.kernels.gram import gram, independent
 from probinv.methods.kernels.lifted import STEP_MOST, jacobian, move, point
 from probinv.methods.kernels.preconditioned import At, at_point, leap_and_judge
-from probinv.methods.kernels.projected import shortest_way
+from probinv.methods.kernels.projected import ON_TARGET, shortest_way
 from probinv.posterior import Path
 
 LIFTED_MOST = 50
@@ -86,7 +87,7 @@ def residuals(view: Path, z: Float[Array, "p n"], batch: int) -> Float[Array, "p
 
 @eqx.filter_jit
 def projected(view: Path, z: Float[Array, "p n"], batch: int) -> tuple[Array, Array]:
-    """Every particle brought to { r(z) = 0 }, and whether it is there and has a finite Jacobian."""
+    """Every particle brought to { r(z) = 0 }, and whether it is there and J J^T can be inverted."""
     constraint = view.constraint
     assert constraint is not None
 
@@ -94,7 +95,8 @@ def projected(view: Path, z: Float[Array, "p n"], batch: int) -> tuple[Array, Ar
         slack = constraint.slack
         z, eta = shortest_way(constraint, slack, z, jnp.zeros_like(slack))
         r, j = jacobian(constraint, z)
-        return z, (jnp.abs(r + slack * eta) <= 1e-9 * jnp.asarray(view.unit)).all() & jnp.isfinite(j).all()
+        there = (jnp.abs(r + slack * eta) <= ON_TARGET * jnp.asarray(view.unit)).all()
+        return z, there & independent(gram(j, slack))
 
     return jax.lax.map(one, z, batch_size=batch)
 

@@ -16,6 +16,7 @@ from probinv.methods.smc._population import systematic
 SECONDS_PER_BLOCK = 0.5
 CHUNK_MOST = 500
 CHUNK_NUMBERS = 20_000_000
+UNIT_ROWS = 100
 
 
 class Population(NamedTuple):
@@ -58,24 +59,18 @@ class Mover:
         self.chunk = -(-count // chunks)
         self.moves = self.undefined = self.undefined_first = 0
         self.seconds_per_move = 0.0
-        first, y = _begin(
-            view, jnp.ones(posterior.output_shape), key, jnp.asarray(0), jnp.asarray(np.arange(self.chunk))
-        )
-        self.unit = jnp.asarray(spread(np.asarray(y)))
-        at = jax.tree.map(lambda leaf: np.resize(np.asarray(leaf), (count, *leaf.shape[1:])), first)
-        self.prior_spread = np.asarray(first.z).std(axis=0) + np.finfo(float).tiny
+        self.unit = jnp.ones(posterior.output_shape)
+        first, y = self._first(0, min(count, UNIT_ROWS))
+        self.unit = jnp.asarray(spread(y))
+        self.prior_spread = first.z.std(axis=0) + np.finfo(float).tiny
+        at = jax.tree.map(lambda leaf: np.resize(leaf, (count, *leaf.shape[1:])), first)
         still = self.to_level(0.0, 0.0, np.ones(view.size))
         self._call(Population(0, at, np.arange(count)), still, 0, 0, 0)
         self.seconds_compile = time.perf_counter() - began
 
     def begin(self, number: int) -> Population:
         """Draws from the prior."""
-
-        def part(rows: np.ndarray) -> Particle:
-            return _begin(self.view, self.unit, self.key, jnp.asarray(number), jnp.asarray(rows))[0]
-
-        at = self._joined([part(rows) for rows in self._rows()])
-        population = Population(number, at, np.arange(self.count))
+        population = Population(number, self._first(number, self.count)[0], np.arange(self.count))
         undefined = int(np.isnan(population.at.margin).sum())
         self.undefined_first += undefined
         self.undefined += undefined
@@ -111,6 +106,15 @@ class Mover:
         words = np.asarray(jax.random.key_data(self.key)).ravel().tolist()
         return float(np.random.default_rng([*words, population.number, level]).uniform())
 
+    def _first(self, number: int, count: int) -> tuple[Any, np.ndarray]:
+        """The first `count` prior draws of a replicate, and the outputs of the first 100."""
+        parts, outputs = [], []
+        for rows in self._rows(count):
+            at, y = _begin(self.view, self.unit, self.key, jnp.asarray(number), jnp.asarray(rows))
+            parts.append(at)
+            outputs += [np.asarray(y)] if rows[0] < UNIT_ROWS else []
+        return self._joined(parts, count), np.concatenate(outputs)[: min(count, UNIT_ROWS)]
+
     def _call(self, population: Population, move: Move, level: int, first: int, count: int) -> Population:
         numbers = jnp.asarray([population.number, level, first, count])
 
@@ -118,15 +122,16 @@ class Mover:
             at = jax.tree.map(lambda leaf: leaf[rows], population.at)
             return _advance(self.view, move, at, self.key, numbers, jnp.asarray(rows))
 
-        return population._replace(at=self._joined([part(rows) for rows in self._rows()]))
+        parts = [part(rows) for rows in self._rows(self.count)]
+        return population._replace(at=self._joined(parts, self.count))
 
-    def _rows(self) -> list[np.ndarray]:
+    def _rows(self, count: int) -> list[np.ndarray]:
         """Indices of the particles of every chunk; the last chunk is filled up with the last particle."""
-        starts = range(0, self.count, self.chunk)
+        starts = range(0, count, self.chunk)
         return [np.minimum(np.arange(start, start + self.chunk), self.count - 1) for start in starts]
 
-    def _joined(self, parts: list[Particle]) -> Particle:
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: self.count], *parts)
+    def _joined(self, parts: list[Particle], count: int) -> Any:
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
     def _fitting(self) -> int:
         return 4 if self.seconds_per_move == 0.0 else max(1, int(SECONDS_PER_BLOCK / self.seconds_per_move))

@@ -19,9 +19,9 @@ LEVELS_MOST = 300
 MOVES_FIRST = 4
 ACCEPTANCE = 0.4
 GAIN = 2.0
-LEFT, LEFT_LAST = 0.6, 0.1
+LEFT, LEFT_LAST = 0.8, 0.1
 """How much of the correlation with the beginning of a level may be left at its end."""
-LAST_FACTOR = 4
+LAST_FACTOR = 8
 
 
 class Settings(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from probinv._errors import NumericalError
 from probinv._typing import PRNGKey
 from probinv.methods._base import Cost, Draws, Progress
+from probinv.methods.kernels.projected import ON_TARGET, dependent, in_units, spread_of
 from probinv.methods.smc._mutate import Settings, fit, mutate, prior_draws, projected, residuals
 from probinv.methods.smc._population import log_mean_exp, next_power, systematic, worth
 from probinv.methods.smc._transport import SIZE_MOST, transport
@@ -82,15 +83,16 @@ def _stats(done: list[Replicate]) -> dict[str, np.ndarray]:
 
 
 def _notes(plan: Plan, done: list[Replicate]) -> dict[str, Any]:
-    evidence = np.array([one.log_evidence for one in done])
-    error = float(evidence.std(ddof=1) / np.sqrt(len(done))) if len(done) > 1 else None
+    evidence = np.array([one.log_evidence if one.arrived else -np.inf for one in done])
+    known = np.isfinite(evidence)
+    error = float(evidence.std(ddof=1) / np.sqrt(len(done))) if len(done) > 1 and known.all() else None
     notes = {
         "algorithm": "TemperedSMC",
         "particles": plan.particles,
         # the mean of unbiased estimates is unbiased; that of their logarithms is not
-        "log_evidence": log_mean_exp(evidence),
+        "log_evidence": log_mean_exp(evidence) if known.any() else None,
         "log_evidence_error": error,
-        "log_evidence_replicates": evidence.tolist(),
+        "log_evidence_replicates": [float(one) if np.isfinite(one) else None for one in evidence],
         "temperatures": [one.powers for one in done],
         "lost_particles": [one.lost for one in done],
         "failed_trajectories": [int(one.totals[2]) for one in done],
@@ -121,7 +123,7 @@ class _Run:
     def __init__(self, settings: Settings, plan: Plan, view: Path, key: PRNGKey, progress: Progress) -> None:
         self.settings, self.plan, self.view, self.progress = settings, plan, view, progress
         self.key_first, self.key_resample, self.key_move, self.key_last = jax.random.split(key, 4)
-        self.step = jnp.asarray(STEP_FIRST)
+        self.step = jnp.full((), STEP_FIRST, float)  # strongly typed, as what a compiled call returns
         self.acceptance = 0.0
         self.totals = np.zeros(3, int)
         self.carried = settings.lifted and view.size <= SIZE_MOST and _regular(view)
@@ -130,7 +132,7 @@ class _Run:
         """Seconds until all programs of a run are there."""
         began = time.perf_counter()
         z = self._first()
-        np.asarray(fit(self.view, z, self.settings.batch))
+        _require_finite(np.asarray(fit(self.view, z, self.settings.batch)))  # before the rest is compiled
         self._mutate(np.asarray(z), 1.0, self.key_move, 0)
         if self.carried:
             transport(self.view, z, jnp.asarray(1.0), jnp.asarray(1.0), self.settings.batch)
@@ -176,11 +178,11 @@ class _Run:
         if self.carried and power > 0:
             ends = jnp.asarray(power), jnp.asarray(end)
             there, gain = (np.asarray(part) for part in transport(self.view, jnp.asarray(z), *ends, batch))
-            if np.isfinite(gain).any() and worth(gain) >= keep:
+            # a particle that cannot be carried would take the weight of its mode along
+            if np.isfinite(gain).all() and worth(gain) >= keep:
                 return end, there, gain
         a = np.asarray(fit(self.view, jnp.asarray(z), batch))
-        if not np.isfinite(a).any():
-            raise _nothing_finite(len(z))
+        _require_finite(a)
         then = next_power(a, power, end, keep)
         return then, z, (then - power) * a
 
@@ -189,6 +191,9 @@ class _Run:
         there, found = (
             np.asarray(part) for part in projected(self.view, jnp.asarray(z), self.settings.batch)
         )
+        r = np.asarray(residuals(self.view, jnp.asarray(there), self.settings.batch))
+        if (~found & (in_units(r, np.asarray(self.view.unit)) <= ON_TARGET)).any():
+            raise dependent()
         lost = int(np.sum(~found))
         if lost == len(z):
             return z, ancestor, lost
@@ -241,8 +246,7 @@ def _root(z: np.ndarray) -> np.ndarray:
 
 def _with_unit(view: Path, z: np.ndarray, batch: int) -> Path:
     """The path whose tolerances are measured by the spread of each output under the prior."""
-    spread = np.nanstd(np.asarray(residuals(view, jnp.asarray(z), batch)), axis=0)
-    unit = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+    unit = spread_of(np.asarray(residuals(view, jnp.asarray(z), batch)))
     return eqx.tree_at(lambda path: path.unit, view, unit)
 
 
@@ -254,9 +258,10 @@ def _words(power: float, end: float) -> str:
     return f"{power:.3g}" if end == 1.0 else f"{power**-0.5:.2g} of the spread"
 
 
-def _nothing_finite(count: int) -> NumericalError:
-    return NumericalError(
-        f"the log likelihood is NaN or -inf at all of {count} particles",
-        "the network returns no finite value there, or the wish has probability zero",
-        "check the network on inputs drawn from the prior, and the prior's bounds",
-    )
+def _require_finite(fit: np.ndarray) -> None:
+    if not np.isfinite(fit).any():
+        raise NumericalError(
+            f"the log likelihood is NaN or -inf at all of {len(fit)} particles",
+            "the network returns no finite value there, or the wish has probability zero",
+            "check the network on inputs drawn from the prior, and the prior's bounds",
+        )

@@ -32,14 +32,14 @@ class SubsetSimulation(AbstractMethod):
         chains: number of replicates; at least 4 for a trustworthy R-hat.
         fraction: share of the particles that reach the next level.
         rarest: where P(margin >= level) falls below this the search ends and the wish counts as not reached.
-        moves: a particle makes at most so many moves on a level, and four times as many on the last.
+        moves: a particle makes at most so many moves on a level, and eight times as many on the last.
     """
 
     draws: int = 1000
     chains: int = 4
-    fraction: float = 0.25
+    fraction: float = 0.5
     rarest: float = 1e-15
-    moves: int = 64
+    moves: int = 32
     view: ClassVar[type] = Region
     exact: ClassVar[bool] = True
 
@@ -47,7 +47,7 @@ class SubsetSimulation(AbstractMethod):
         as_count("draws", self.draws, least=2)
         as_count("chains", self.chains)
         as_count("moves", self.moves)
-        for name, example in (("fraction", "0.25"), ("rarest", "1e-15")):
+        for name, example in (("fraction", "0.5"), ("rarest", "1e-15")):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
                 raise InputError(

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.spatial import cKDTree
 
-from probinv._errors import InputError
 from probinv.results._combination import formula
 from probinv.results._membership import Membership
+from probinv.results._statistics import usable
 from probinv.results.plots._entries import Choice, choose
 from probinv.results.plots._reading import Reading, as_reading
 from probinv.results.plots._style import CHAINS, blank, count, grid, headline, legend, number, share, style
@@ -25,6 +25,7 @@ CANDIDATES = 8
 ENTRIES_MOST = 200
 NEIGHBOURS = 5
 BETTER = 0.02
+BINS = 60
 COMBINED = "Axes are the combinations of inputs, in standard deviations, that part the modes best."
 
 
@@ -51,17 +52,13 @@ def plot_modes(tree: xr.DataTree | Reading, entries: Choice = None) -> Figure:
         At most 2000 draws at the left, weights at the right.
 
     Raises:
-        InputError: the tree has no draws or none that are finite, or an entry is not there.
+        InputError: the tree has no draws, or an entry is not there.
     """
     reading = as_reading(tree)
     picked = choose(reading.draws, entries, "entries", 2)
     found = reading.modes
-    if found is None:
-        raise InputError(
-            "the draws have no modes",
-            "they are not finite, all alike, or whole numbers",
-            "look at probinv.diagnose(tree)",
-        )
+    if found is None or not usable(reading.draws.values).any():
+        return _nothing()
     rows = thinned(np.arange(found.labels.size)[:, None], POINTS_MOST)[:, 0]
     labels = found.labels.ravel()[rows]
     view = _view(reading, rows, labels, picked)
@@ -75,11 +72,19 @@ def plot_modes(tree: xr.DataTree | Reading, entries: Choice = None) -> Figure:
     return figure
 
 
+def _nothing() -> Figure:
+    with style():
+        figure, axes = grid(1, 1, height=3.0)
+        blank(axes[0, 0], "draws that are not finite, all alike, or whole numbers")
+        headline(figure, "Nothing can be said about modes")
+    return figure
+
+
 def _view(reading: Reading, rows: np.ndarray, labels: np.ndarray, picked: list[int] | None) -> _View:
     flat, names = reading.draws.flat(), reading.draws.names
     if picked is not None:
         return _View(flat[rows][:, picked], tuple(names[k] for k in picked))
-    free = np.flatnonzero(~reading.constant)
+    free = np.flatnonzero(usable(reading.draws.values))
     if len(free) == 1:
         return _View(flat[rows][:, free], (names[int(free[0])],))
     shown = flat[rows][:, free]
@@ -140,17 +145,17 @@ def _colours(many: int) -> list[str]:
 
 
 def _draws(axes: Axes, view: _View, labels: np.ndarray, colours: list[str]) -> None:
-    if len(view.names) == 1:
-        edges = np.histogram_bin_edges(view.values[:, 0], 60)
-        parts = [view.values[labels == mode, 0] for mode in range(len(colours))]
-        axes.hist(parts, edges, stacked=True, color=colours)
-        axes.set(xlabel=view.names[0], ylabel="draws")
-        return
     finite = np.isfinite(view.values).all(axis=1)
-    if not finite.any():
+    values, labels = view.values[finite], labels[finite]
+    if not len(values):
         blank(axes, "no finite draw")
         return
-    axes.scatter(*view.values[finite].T, s=7, c=[colours[k] for k in labels[finite]], alpha=0.6, linewidths=0)
+    if len(view.names) == 1:
+        parts = [values[labels == mode, 0] for mode in range(len(colours))]
+        axes.hist(parts, np.histogram_bin_edges(values[:, 0], BINS), stacked=True, color=colours)
+        axes.set(xlabel=view.names[0], ylabel="draws")
+        return
+    axes.scatter(*values.T, s=7, c=[colours[k] for k in labels], alpha=0.6, linewidths=0)
     axes.set(xlabel=view.names[0], ylabel=view.names[1])
     axes.locator_params(nbins=5)
 
