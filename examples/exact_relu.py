@@ -11,7 +11,7 @@ kinks and jumping there. "All points of the line alike" would be another law.
 
 import jax
 import numpy as np
-from _common import Figure, plt, run
+from _common import Figure, plt, run, settings
 from sklearn.datasets import load_diabetes
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -41,7 +41,7 @@ def main(quick: bool) -> dict[str, Figure]:
     held = {k: value for k, value in enumerate(patient) if k not in (BMI, PRESSURE)}
     prior = probinv.Fixed(probinv.Uniform(data.data.min(axis=0), data.data.max(axis=0)), held)
     posterior = probinv.Posterior(prior, network, probinv.Exactly([WISH]))
-    tree = probinv.invert(posterior)
+    tree = probinv.invert(posterior, settings(quick, probinv.LiftedHMC))
     off = np.abs(tree.posterior_predictive["y"] - WISH).values.max()
     print(f"the score misses {WISH:g} by {off:.0e} at most")
     return {"exact_relu": picture(network, patient, prior, tree.posterior["x"].values.reshape(-1, 10))}
