@@ -1,8 +1,9 @@
 """Which positions of a robot arm put its hand exactly here, and how likely is each?
 
-A shoulder slides on a rail and three joints follow. Four numbers decide two, so the answers form a surface. On
-one part of it the hand comes from above, on the other from below, and chains seldom pass from one to the other;
-a population that began at the prior weighs both. Here the exact law can be drawn too, and stands beside.
+A shoulder slides on a rail and three joints follow. Four numbers decide two, so the answers form a surface.
+On one part of it the hand comes from above, on the other from below, and chains seldom pass from one to the
+other; a population that began at the prior weighs both. Here the exact law can be drawn too, and stands
+beside.
 
     python examples/elbows.py [--quick] [--folder FOLDER]
 """
@@ -14,6 +15,7 @@ from _common import Figure, plt, run
 
 import probinv
 from probinv.bench.kinematics import HAND, LENGTHS, SPREAD, exact_draws
+
 
 def joints(x: jax.Array) -> jax.Array:
     """Shoulder, elbow, wrist and hand, one a row; x is the shoulder's height and three angles."""

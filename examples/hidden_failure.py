@@ -1,9 +1,9 @@
 """Do perfect residuals show that a sampler has found all the answers?
 
-The same query under NUTS and under the method that probinv chooses: which inputs of a random 10-32-32-1 tanh
-network give this output within 0.001? Every draw of both does. But the answers are a sheet a thousandth thick;
-NUTS creeps along it, and its chains have not yet met. The picture shows what a check of the fit sees, what it
-hides, and what the verdicts say.
+The same query under NUTS and under the method that probinv chooses: which inputs of a random 10-32-32-1
+tanh network give this output within 0.001? Every draw of both does. But the answers are a sheet a
+thousandth thick; NUTS creeps along it, and its chains have not yet met. The picture shows what a check of
+the fit sees, what it hides, and what the verdicts say.
 
     python examples/hidden_failure.py [--quick] [--folder FOLDER]
 """

@@ -1,6 +1,6 @@
 """Ridge reduction: a network that sees x only through a few combinations of its entries."""
 
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ SEARCH_LEAST, SEARCH_MOST = 20, 4096
 PROBES = 64
 AGREES, ROUNDING = 1e-10, 1e-14
 """Of the spread of an output, and of its size."""
-BLOCK_NUMBERS = 20_000_000
+BLOCK_NUMBERS, ROWS_MOST = 20_000_000, 256
 
 
 @final
@@ -56,15 +56,23 @@ class Ridge(eqx.Module):
     def complete(self, w: Float[np.ndarray, "chains draws k"], key: PRNGKey, first: int = 0) -> np.ndarray:
         """z = Q w + (I - Q Q^T) xi, xi ~ N(0, I), of shape (chains, draws, n).
 
-        Draw j of chain i uses a key of its own, `first` + j being its place in the whole run.
+        Draw j of chain i uses a key of its own, `first` + j being its place in the whole run. Blocks begin at
+        multiples of their length in the whole run: however it is cut, a draw is computed in the same row of
+        the same product, and so to the same bit.
         """
-        chains, rows = [], max(BLOCK_NUMBERS // len(self.basis), 1)
+        draws = w.shape[1]
+        rows = int(np.clip(BLOCK_NUMBERS // len(self.basis), 1, ROWS_MOST))
+        chains = []
         for i, chain in enumerate(w):
             key_chain, parts = jax.random.fold_in(key, i), []
-            for begin in range(0, len(chain), rows):
-                place = jnp.asarray(first + begin)
-                parts.append(np.asarray(_complete(self.basis, chain[begin : begin + rows], key_chain, place)))
-            chains.append(np.concatenate(parts))
+            for begin in range(first // rows * rows, first + draws, rows):
+                place = begin + np.arange(rows)
+                there = (place >= first) & (place < first + draws)
+                padded = np.zeros((rows, w.shape[2]))
+                padded[there] = chain[place[there] - first]
+                z = _complete(self.basis, padded, key_chain, jnp.asarray(begin))
+                parts.append(np.asarray(z)[there])
+            chains.append(np.concatenate([np.zeros((0, len(self.basis))), *parts]))
         return np.stack(chains)
 
 
@@ -200,11 +208,13 @@ def _compare(posterior: Posterior, basis: Array | np.ndarray, keys: Array) -> tu
 
 
 @eqx.filter_jit
-def _complete(basis: Any, w: Array | np.ndarray, key: PRNGKey, first: Array) -> Float[Array, "draws n"]:
+def _complete(
+    basis: Array | np.ndarray, w: Float[Array | np.ndarray, "draws k"], key: PRNGKey, first: Array
+) -> Float[Array, "draws n"]:
     basis = jnp.asarray(basis)
 
-    def one(w: Z, place: Array) -> Z:
+    def one(w: Float[Array, " k"], place: Array) -> Z:
         noise = jax.random.normal(jax.random.fold_in(key, place), basis.shape[:1])
-        return noise + basis @ (jnp.asarray(w) - basis.T @ noise)
+        return noise + basis @ (w - basis.T @ noise)
 
     return jax.vmap(one)(jnp.asarray(w), first + jnp.arange(len(w)))
