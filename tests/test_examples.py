@@ -20,7 +20,7 @@ def load(name, monkeypatch):
 
 
 def test_every_question_has_its_script():
-    assert set(SCRIPTS) == {"difficulty", "recurrent", "roman", "surrogate", "xs_and_os"}
+    assert set(SCRIPTS) == {"difficulty", "rarest_wish", "recurrent", "roman", "surrogate", "xs_and_os"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
