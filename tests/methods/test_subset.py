@@ -61,7 +61,7 @@ def test_a_half_space(probability: float, key: jax.Array) -> None:
     """P = Phi(-b); u = w.z is truncated normal with E u = h(b), E u^2 = 1 + b h(b), h = phi / Phi(-b); what
     is orthogonal stays N(0, 1). 1 + 7 t's: false alarm 8e-6 for each P. The stated error is the right one:
     the square of at least .8 sum (1 - p_k) / (p_k N), of independent particles, and at most 3 times that
-    (which the variance between 32 replicates exceeds once in 1e8 times); that of the families at most 2 times.
+    (which the variance between 32 replicates exceeds once in 1e8 times); of the families at most 2 times.
     """
     b = stats.norm.isf(probability)
     found = run(AtLeast([b, -np.inf]), key)
