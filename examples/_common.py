@@ -17,11 +17,9 @@ from probinv.methods import AbstractMethod
 __all__ = ["Figure", "plt", "run", "settings"]
 
 
-def settings[M: AbstractMethod](quick: bool, method: type[M] = probinv.NUTS, **more: float) -> M:
-    """A method with its usual settings, or with few draws for a quick look."""
-    few = {"draws": 200, "warmup": 200}
-    known = {name: few[name] for name in few if quick and name in method.__dataclass_fields__}
-    return method(**(known | more))
+def settings(quick: bool, method: type[AbstractMethod] = probinv.NUTS) -> AbstractMethod | None:
+    """None, which lets probinv choose; for a quick look a method with few draws."""
+    return method(draws=200, warmup=200) if quick else None
 
 
 def run(main: Callable[[bool], dict[str, Figure]]) -> None:

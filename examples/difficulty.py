@@ -20,7 +20,9 @@ def main(quick: bool) -> dict[str, Figure]:
     x, y = difficulty_patterns(5000)
     network = train_network(x, y, (10, 32, 32, 1), steps=4000, rate=1e-2)
     prior = probinv.Uniform(0.0, 1.0, shape=(10,))
-    tree = probinv.query(network, [7.0], prior=prior, tolerance=0.1, method=settings(quick))
+    tree = probinv.query(
+        network, [7.0], prior=prior, tolerance=0.1, method=settings(quick, probinv.LiftedHMC)
+    )
 
     draws = tree.posterior["x"].values.reshape(-1, 10)
     patterns = np.unique(draws, axis=0)

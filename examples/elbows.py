@@ -1,8 +1,9 @@
 """Which positions of a robot arm put its hand exactly here, and how likely is each?
 
-A shoulder slides on a rail and three joints follow. Four numbers decide two, so the answers form a surface. On
-one part of it the hand comes from above, on the other from below, and chains seldom pass from one to the other;
-a population that began at the prior weighs both. Here the exact law can be drawn too, and stands beside.
+A shoulder slides on a rail and three joints follow. Four numbers decide two, so the answers form a surface.
+On one part of it the hand comes from above, on the other from below, and chains seldom pass from one to the
+other; a population that began at the prior weighs both. Here the exact law can be drawn too, and stands
+beside.
 
     python examples/elbows.py [--quick] [--folder FOLDER]
 """
@@ -10,20 +11,16 @@ a population that began at the prior weighs both. Here the exact law can be draw
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _common import Figure, plt, run, settings
+from _common import Figure, plt, run
 
 import probinv
-
-LENGTHS = np.array([0.5, 0.5, 1.0])
-SPREAD = np.array([0.25, 0.5, 0.5, 0.5])
-"""Of the shoulder's height, and of the angle of each joint in radians."""
-HAND = np.array([1.5, 0.0])
+from probinv.bench.kinematics import HAND, LENGTHS, SPREAD, exact_draws
 
 
 def joints(x: jax.Array) -> jax.Array:
-    """Shoulder, elbow, wrist and hand, one a row."""
+    """Shoulder, elbow, wrist and hand, one a row; x is the shoulder's height and three angles."""
     angles = jnp.cumsum(x[1:])
-    segments = LENGTHS[:, None] * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+    segments = jnp.array(LENGTHS)[:, None] * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
     return jnp.concatenate([jnp.stack([0 * x[:1], x[:1]], axis=1), segments]).cumsum(axis=0)
 
 
@@ -31,30 +28,14 @@ def hand(x: jax.Array) -> jax.Array:
     return joints(x)[-1]
 
 
-def exact_draws(count: int, rng: np.random.Generator) -> np.ndarray:
-    """x ~ p(x) det(J J^T)^(-1/2) on { hand(x) = HAND }, without a Markov chain.
-
-    Two angles from the prior; the third and the height are solved for, with weight p(x1) p(x4) / |dy1 / dx4|.
-    """
-    two = SPREAD[1:3] * rng.normal(size=(200_000, 2))
-    cosine = (HAND[0] - np.cos(two.cumsum(axis=1)) @ LENGTHS[:2]) / LENGTHS[2]
-    two, cosine = two[np.abs(cosine) < 1], cosine[np.abs(cosine) < 1]
-    total = np.concatenate([s * np.arccos(cosine) + 2 * np.pi * k for s in (-1, 1) for k in (-1, 0, 1)])
-    two = np.tile(two, (6, 1))
-    sums = np.column_stack([two.cumsum(axis=1), total])
-    x = np.column_stack([HAND[1] - np.sin(sums) @ LENGTHS, two, total - two.sum(axis=1)])
-    weight = np.exp(-0.5 * np.sum((x[:, [0, 3]] / SPREAD[[0, 3]]) ** 2, axis=1)) / np.abs(np.sin(total))
-    return x[rng.choice(len(x), count, p=weight / weight.sum())]
-
-
 def main(quick: bool) -> dict[str, Figure]:
     posterior = probinv.Posterior(probinv.Normal(0.0, SPREAD), hand, probinv.Exactly(HAND))
-    found = {"the exact law": exact_draws(20_000, np.random.default_rng(0))[None]}
+    found = {"the exact law": exact_draws(HAND, 20_000)[None]}
     for method in (probinv.LiftedHMC, probinv.TemperedSMC):
-        tree = probinv.invert(posterior, settings(quick, method))
+        tree = probinv.invert(posterior, method(draws=300 if quick else 1000))
         name = f"{method.__name__}, verdict: {probinv.diagnose(tree).verdict}"
         found[name] = tree.posterior["x"].values
-        off = np.abs(tree.posterior_predictive["y"] - HAND).values.max()
+        off = np.abs(tree.posterior_predictive["y"] - np.array(HAND)).values.max()
         print(f"{name}; no hand is further than {off:.0e} from where it was wished\n")
     return {"elbows": picture(found)}
 

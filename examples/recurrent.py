@@ -65,7 +65,7 @@ def main(quick: bool) -> dict[str, Figure]:
     )
     weights = train(power, room(power))
     forward = probinv.Function(network, weights)
-    tree = probinv.query(forward, WISH, prior=prior, tolerance=0.2, method=settings(quick))
+    tree = probinv.query(forward, WISH, prior=prior, tolerance=0.2, method=settings(quick, probinv.LiftedHMC))
     schedules = tree.posterior["x"].values.reshape(-1, HOURS)
     reached = room(schedules)
     print(f"the real room reaches {reached.mean():.2f} +- {reached.std():.2f} degrees under these schedules")

@@ -51,13 +51,10 @@ def main(quick: bool) -> dict[str, Figure]:
     measured = simulator(beams) + NOISE * rng.normal(size=len(beams))
     predicted = np.asarray(jax.vmap(network)(beams))[:, 0]
     prior = {name: probinv.Uniform(*ends) for name, ends in RANGES.items()}
-    method = probinv.NUTS(draws=150 if quick else 500, warmup=300)
     found = {}
     for name, wish in wishes.items():
         trees = [
-            probinv.invert(
-                probinv.Posterior(prior, network, wish([y_star])), method, verdict=False, progress=False
-            )
+            probinv.invert(probinv.Posterior(prior, network, wish([y_star])), verdict=False, progress=False)
             for y_star in measured
         ]
         draws = np.stack([tree.posterior_predictive["y"].values.ravel() for tree in trees])

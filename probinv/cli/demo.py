@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from probinv.cli._digits import Lesson
 
 CERTAINTY, SOFTNESS = 0.95, 0.01
-DRAWS, WARMUP = 1000, 500
 QUICK = 50
 
 PRIORS = {
@@ -41,9 +40,6 @@ kind = "at_least"
 on = {digit}
 bound = {certainty}
 softness = {softness}
-
-[method]
-kind = "nuts"
 
 [run]
 seed = {seed}
@@ -140,7 +136,7 @@ def _ask(args: argparse.Namespace, which: str, lesson: "Lesson", clock: Clock) -
         f"The {which} prior: {PRIORS[which]}. Sampling the images with p({args.digit}) > {CERTAINTY:g}."
     )
     wish = On(args.digit, AtLeast(CERTAINTY, SOFTNESS))
-    method = NUTS(draws=QUICK if args.quick else DRAWS, warmup=QUICK if args.quick else WARMUP)
+    method = NUTS(draws=QUICK, warmup=QUICK) if args.quick else None
     path = args.folder / f"result_{which}.nc"
     tree = invert(Posterior(prior, lesson.forward, wish), method, seed=args.seed)
     save(tree, path)

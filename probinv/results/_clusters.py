@@ -12,7 +12,7 @@ BLOCKS, PARTS = 20, 4
 WHOLE_MOST, COLUMNS_MOST, ENTRIES_MOST = 3, 40, 1000
 SCORED_MOST = 1_000_000
 CANDIDATES, CUTS_MOST, GUIDES = 30, 10, 5
-SCORE_LEAST, SAME = 2.0, 0.95
+SCORE_LEAST, SAME, OTHER = 2.0, 0.95, 0.02
 CELL_LEAST, TURNS = 10, 5
 DEPTH_MOST = 6
 REST, TRAIN, HELD = 0, 1, 2
@@ -117,7 +117,7 @@ def _cut(rows: _Rows, axes: np.ndarray, seen: np.ndarray) -> np.ndarray:
     order = np.argsort(-gaps.score)[:CANDIDATES]
     alike = np.abs(np.atleast_2d(np.corrcoef(seen[:, order], rowvar=False)))
     tried: list[int] = []
-    code = np.zeros(len(rows.use), int)
+    sides: list[np.ndarray] = []
     for k, column in enumerate(order):
         if gaps.score[column] < SCORE_LEAST or len(tried) == CUTS_MOST:
             break
@@ -127,7 +127,12 @@ def _cut(rows: _Rows, axes: np.ndarray, seen: np.ndarray) -> np.ndarray:
         axis, gap = _sharpened(train, axes[:, column])
         if is_empty(held @ axis, gap.at[0], gap.left[0], gap.right[0]):
             axis, gap = _sharpened(rows.values[rows.use != REST], axis)
-            code = 2 * code + (rows.values @ axis > gap.at[0])
+            side = rows.values @ axis > gap.at[0]
+            if all(OTHER < (side != known).mean() < 1 - OTHER for known in sides):
+                sides.append(side)
+    code = np.zeros(len(rows.use), int)
+    for side in sides:
+        code = 2 * code + side
     return _cells(rows, code)
 
 

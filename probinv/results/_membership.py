@@ -7,7 +7,7 @@ import numpy as np
 
 from probinv.results._clusters import clusters
 from probinv.results._statistics import family_error, family_shares, usable
-from probinv.results.thresholds import MOVEMENT_LEAST, RHAT_MOST
+from probinv.results.thresholds import MODE_RHAT_APART, MOVEMENT_LEAST
 
 
 @final
@@ -50,9 +50,9 @@ class Membership:
 
     @property
     def apart(self) -> np.ndarray:
-        """(mode,) whether chains disagree. Replicates are independent: their difference is an error only."""
-        # written so that NaN counts as bad: NaN > 1.01 is False
-        return ~(self.rhat <= RHAT_MOST) & np.isnan(self.families)
+        """(mode,) whether chains sit apart. Replicates are independent: their difference is an error only."""
+        # written so that NaN counts as bad: NaN > 1.1 is False
+        return ~(self.rhat <= MODE_RHAT_APART) & np.isnan(self.families)
 
     @property
     def settled(self) -> bool:

@@ -50,7 +50,7 @@ def check_mixing(e: Evidence) -> Findings:
         del worst[name]
     numbers = {name: value for name, (value, _) in worst.items()}
     where = {name: watched.labels[place] for name, (_, place) in worst.items()}
-    advice = _remedy(e, numbers.get(name, 1.0), min(numbers["ess_bulk_min"], numbers["ess_tail_min"]))
+    advice = remedy(e, numbers.get(name, 1.0), min(numbers["ess_bulk_min"], numbers["ess_tail_min"]))
     reasons = _apart(e, statistics.rhat, watched, advice) if name in worst else []
     combined = Findings((), {}, {}) if reasons else check_combination(e)
     reasons += [*combined.reasons, *_few(numbers, where, advice)]
@@ -141,7 +141,7 @@ def _few(numbers: dict[str, float], where: dict[str, str], advice: str) -> list[
     return [Reason("ess", what, advice, Verdict.NOT_CONVERGED)]
 
 
-def _remedy(e: Evidence, rhat: float, ess: float) -> str:
+def remedy(e: Evidence, rhat: float, ess: float) -> str:
     """How many draws are needed, by the effective sample size that there is, or that draws are no remedy."""
     rounds = max(1.25 * ESS_LEAST / ess, 2.0) if ess > 0 else math.inf
     hopeless = rounds > ROUNDS_MOST or not rhat <= RHAT_APART

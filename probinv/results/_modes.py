@@ -4,7 +4,8 @@ import numpy as np
 
 from probinv.results._evidence import Evidence
 from probinv.results._membership import Membership
-from probinv.results.thresholds import ANCESTORS_LEAST, ESS_LEAST, MODE_ERROR_MOST
+from probinv.results._mixing import remedy
+from probinv.results.thresholds import ANCESTORS_LEAST, ESS_LEAST, MODE_ERROR_MOST, RHAT_MOST
 from probinv.results.verdict import Findings, Reason, Verdict
 
 SHOWN_MOST = 8
@@ -57,14 +58,16 @@ def _weighed(e: Evidence, modes: Membership) -> Reason:
             _advice(e),
             Verdict.NOT_CONVERGED,
         )
-    few = e.ancestors is None and not modes.ess.min() >= ESS_LEAST
+    # written so that NaN counts as bad: NaN > 1.01 is False
+    known = modes.ess.min() >= ESS_LEAST and modes.rhat[_worst(modes.rhat)] <= RHAT_MOST
+    few = e.ancestors is None and not known
     if few or not modes.errors.max() <= MODE_ERROR_MOST:
         why = _worth(modes) if few else f"{_shares(modes, int(modes.errors.argmax())).capitalize()}."
         return Reason(
             "mode weights",
             f"The draws form {modes.count} modes whose weights are not well known: {_weights(modes)}. "
             f"{why}{hedge}",
-            _advice(e),
+            remedy(e, float(modes.rhat[_worst(modes.rhat)]), float(modes.ess.min())) if few else _advice(e),
             Verdict.NOT_CONVERGED,
         )
     crossed = (
@@ -92,10 +95,10 @@ def _parts(e: Evidence) -> str:
 
 
 def _worth(modes: Membership) -> str:
-    place = int(modes.ess.argmin())
+    rhat, worth = modes.rhat[_worst(modes.rhat)], modes.ess.min()
     return (
-        f"The effective sample size of the membership in mode {place} is {modes.ess[place]:.0f}; "
-        f"{ESS_LEAST:.0f} are needed."
+        f"Their membership has R-hat up to {rhat:.3f} and an effective sample size down to {worth:.0f}; at "
+        f"most {RHAT_MOST} and at least {ESS_LEAST:.0f} are needed."
     )
 
 

@@ -27,7 +27,7 @@ def answer(reading: Reading, verdict: str) -> list[str]:
     if reading.facts.get("interrupted"):
         lines.append("The run was stopped before its end; this is what there was.")
     if reading.has("posterior"):
-        lines += [_reached(reading), _where(reading), _rest(reading)]
+        lines += [_reached(reading), _modes(reading), _where(reading), _rest(reading)]
     if reading.has("optima"):
         lines += _optima(reading)
     return [line for line in lines if line]
@@ -47,6 +47,21 @@ def _reached(reading: Reading) -> str:
         before = float(reading.tree["prior_predictive"]["reached"].values.mean())
         text += f"; of the prior's draws {share(before)} do" if before else "; none of the prior's draws does"
     return text + "."
+
+
+def _modes(reading: Reading) -> str:
+    """That there are separate answers: quantiles of one input then span what lies between them."""
+    found = reading.modes
+    if found is None or found.count == 1:
+        return ""
+    if found.apart.any():
+        weights = "whose weights are not known"
+    else:
+        weights = f"the heaviest with {share(float(found.weights[0]))} of the draws"
+    return (
+        f"The answers form {found.count} separate modes, {weights}; an interval of one input may span "
+        "what lies between them."
+    )
 
 
 def _where(reading: Reading) -> str:

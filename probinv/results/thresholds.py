@@ -72,6 +72,10 @@ APART_LEAST, NEAR_LEAST, FAR_LEAST = 2.0, 0.2, 0.1
 """A gap in the weighted prior draws, in units of what is on its near side, and the weights on both sides.
 Chosen by trying; `separation` gives the rates."""
 
+MODE_RHAT_APART = 1.1
+"""Chains whose membership in a mode has an R-hat above it are said to disagree, and from 1.01 on to know too
+little. Convention: at 1.1 the shares of a mode of weight one half spread by 0.2 between chains."""
+
 MODE_ERROR_MOST = 0.05
 """Convention: standard error of the weight of a mode. An effective sample size of 100 gives it to a weight of
 one half."""

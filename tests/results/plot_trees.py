@@ -196,3 +196,16 @@ def optima_tree(
         "size": n,
     }
     return build_tree(groups, facts)
+
+
+def modal_tree(n: int, *, apart: bool = False) -> xr.DataTree:
+    """x[0] + x[1] = 2^0.5 (+-3 + N(0, 0.1^2)), by chains or for each draw."""
+    tree = draws_tree(n, draws=500)
+    x, rng = tree["posterior"]["x"].values, np.random.default_rng(0)
+    side = np.where(rng.uniform(size=(4, 500)) < 0.3, -3.0, 3.0)
+    if apart:
+        side[:] = np.array([3.0, 3.0, 3.0, -3.0])[:, None]
+    along = (side + 0.1 * rng.normal(size=side.shape)) / np.sqrt(2)
+    x[..., :2] += (along - x[..., :2].mean(-1))[..., None]
+    tree["unconstrained_posterior"]["z"].values[:] = x
+    return tree

@@ -300,7 +300,7 @@ def test_chains_that_seldom_cross_do_not_know_the_weights() -> None:
     run, z = two_modes(np.stack([side, -side, side, -side]), sigma=0.05)
     diagnosis = diagnose(run.tree(z))
     assert diagnosis.verdict is NOT_CONVERGED
-    assert {"mode weights", "separate modes"} & codes(diagnosis)
+    assert "mode weights" in codes(diagnosis)
     assert diagnosis.numbers["mode_crossings"] == 28
     assert diagnosis.numbers["mode_ess_min"] < 400
 

@@ -31,7 +31,7 @@ from probinv.results.plots._style import BAD, CHAINS, POSTERIOR, PRIOR, TARGET
 from probinv.results.plots.everything import suitable
 from probinv.results.tree import with_provenance
 
-from .plot_trees import draws_tree, optima_tree
+from .plot_trees import draws_tree, modal_tree, optima_tree
 
 OF_DRAWS = {
     "trace": plot_trace,
@@ -500,19 +500,6 @@ class TestEnergy:
     def test_a_chain_that_is_not_there(self, ten: Reading) -> None:
         with pytest.raises(InputError, match="chains asks for 4"):
             plot_energy(ten, chains=[4])
-
-
-def modal_tree(n: int, *, apart: bool = False) -> xr.DataTree:
-    """x[0] + x[1] = 2^0.5 (+-3 + N(0, 0.1^2)), by chains or for each draw."""
-    tree = draws_tree(n, draws=500)
-    x, rng = tree["posterior"]["x"].values, np.random.default_rng(0)
-    side = np.where(rng.uniform(size=(4, 500)) < 0.3, -3.0, 3.0)
-    if apart:
-        side[:] = np.array([3.0, 3.0, 3.0, -3.0])[:, None]
-    along = (side + 0.1 * rng.normal(size=side.shape)) / np.sqrt(2)
-    x[..., :2] += (along - x[..., :2].mean(-1))[..., None]
-    tree["unconstrained_posterior"]["z"].values[:] = x
-    return tree
 
 
 class TestModes:

@@ -16,7 +16,7 @@ from probinv.results import diagnose, summary
 from probinv.results.report import ROWS_MOST, report
 from probinv.results.tree import provenance, with_provenance
 
-from .plot_trees import draws_tree, optima_tree
+from .plot_trees import draws_tree, modal_tree, optima_tree
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert('&\"$x')<!--"  # a tree takes no name with a slash
@@ -252,3 +252,13 @@ class TestFiles:
         with pytest.raises(InputError, match="neither posterior nor optima"):
             report(xr.DataTree(), tmp_path / "r.html")
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [(False, "the heaviest with 70 % of the draws"), (True, "whose weights are not known")],
+)
+def test_separate_answers_are_named_and_drawn(tmp_path: Path, apart: bool, words: str) -> None:
+    page = Page(report(modal_tree(2, apart=apart), tmp_path / "modes.html"))
+    assert "modes" in page.images()
+    assert f"The answers form 2 separate modes, {words}" in page.text.replace("\u00a0", " ")
