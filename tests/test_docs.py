@@ -16,9 +16,12 @@ SLOW = {
     "docs/files.md",
     "docs/folklore.md",
     "docs/index.md",
+    "docs/theory/exact.md",
+    "docs/theory/lifting.md",
     "docs/theory/methods.md",
     "docs/theory/posterior.md",
     "docs/theory/regions.md",
+    "docs/theory/tempering.md",
 }
 
 FENCE = re.compile(

@@ -87,12 +87,11 @@ def bench_samplers() -> Result:
     notes = [
         "Random tanh networks, x ~ N(0, I), Y* = f(x*) of one such x; 4 chains, float64, one process.",
         "min ESS: the smallest over all x, the energy and the log likelihood. Seconds of sampling include "
-        "the "
-        "warm-up of both, and of neither what is compiled.",
+        "the warm-up of both, and of neither what is compiled (and the search of LiftedHMC for its starts, "
+        "which is all of its compiling at the second sigma).",
         "LiftedHMC with its defaults; NumPyro with its defaults and 4 x (500 + 1000) steps, at "
-        f"{SIGMAS[-1]:g} only "
-        "4 x (200 + 200), for time's sake. A NumPyro run with an R-hat above 1.01 is worth less than its "
-        "ESS says.",
+        f"{SIGMAS[-1]:g} only 4 x (200 + 200), for time's sake. A run with an R-hat above 1.01 is worth "
+        "less than its ESS says.",
     ]
     return Result(figures, COLUMNS, rows, notes)
 

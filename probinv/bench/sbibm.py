@@ -65,8 +65,7 @@ def bench_sbibm() -> Result:
         rows,
         [
             "C2ST: accuracy of a classifier that tells the draws from 10,000 reference draws; 0.5 is "
-            "perfect, "
-            "and a right sampler gives 0.500 +- 0.007.",
+            "perfect, and a right sampler gives 0.500 +- 0.007.",
             "published: the best known from 1e5 simulations, without the likelihood that is used here.",
             "seconds: compiling of the first observation (the others compile nothing new) and sampling of "
             "all five.",

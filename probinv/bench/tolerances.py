@@ -79,8 +79,7 @@ def bench_tolerances() -> Result:
             "means.",
             f"ESS per 1000 gradients at the worst sigma against the best: {ratio:.2f}.",
             f"right: R-hat <= {MIXED} in x, energy and log likelihood, and in every chain {ON_TARGET:.0%} "
-            "of the "
-            "draws reach Y*. vouched wrongly: the verdict is ok and that does not hold.",
+            "of the draws reach Y*. vouched wrongly: the verdict is ok and that does not hold.",
         ],
     )
 
