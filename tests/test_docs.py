@@ -18,6 +18,7 @@ SLOW = {
     "docs/index.md",
     "docs/theory/methods.md",
     "docs/theory/posterior.md",
+    "docs/theory/regions.md",
 }
 
 FENCE = re.compile(

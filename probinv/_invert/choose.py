@@ -62,9 +62,8 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
         first = Choice(lifted, "An exact wish is a set without volume: LiftedHMC, which samples it.")
         return [first] if likelihood.mixed else [first, after]
     if rows <= LIFTED_ALWAYS:
-        why = (
-            f"The wish is {rows} equations in {n} coordinates: LiftedHMC, whose step does not depend on the "
-        )
+        counted = "1 equation" if rows == 1 else f"{rows} equations"
+        why = f"The wish is {counted} in {n} coordinates: LiftedHMC, whose step does not depend on the "
         return [Choice(lifted, f"{why}tolerance."), after]
     ratio = narrowest(posterior, key)
     if rows <= LIFTED_MOST and ratio < NARROW:

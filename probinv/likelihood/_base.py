@@ -70,7 +70,8 @@ class AbstractLikelihood(eqx.Module):
 class AbstractConstraintLikelihood(AbstractLikelihood):
     """A wish that is an equation: r(y) + s eta = 0 with eta ~ N(0, I).
 
-    Either s = 1 everywhere, or the wish is exact: s = 0, and r = 0 with s = 1 in outputs that do not matter.
+    s = 1 where there is a tolerance and s = 0 where there is none; of an exact output that does not matter
+    r = 0 and s = 1.
     """
 
     @abstractmethod

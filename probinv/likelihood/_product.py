@@ -147,7 +147,7 @@ class ConstraintProduct(AbstractProduct, AbstractConstraintLikelihood):
     @property
     def mixed(self) -> bool:
         """Whether some part has a tolerance."""
-        return any(part.exact_outputs == 0 for part in self.parts)
+        return any(part.mixed or part.exact_outputs == 0 for part in self.parts)
 
     def at(self, y_star: Any) -> "ConstraintProduct":
         """The same wishes with other Y*, one for each part."""

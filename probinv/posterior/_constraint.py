@@ -34,6 +34,8 @@ class Constraint(AbstractView):
     """m, the number of equations."""
     rows: tuple[int, ...] | None = eqx.field(static=True, default=None)
     """Of an exact wish the outputs that matter, where some do not: the others would be 0 = 0 + eta."""
+    mixed: bool = eqx.field(static=True, default=False)
+    """Whether some equations are to hold exactly and others within a tolerance."""
 
     @staticmethod
     def of(posterior: Posterior) -> "Constraint":
@@ -56,12 +58,13 @@ class Constraint(AbstractView):
                 "its outputs are rounded to 6e-8 of their size; steps along r + s eta = 0 need them to 1e-10",
                 "give it weights in double precision, or use NUTS with a tolerance far above the rounding",
             )
-        view = Constraint(posterior, outputs if rows is None else len(rows), rows)
-        if min(view.outputs, view.size) > GRAM_MOST:
+        mixed = likelihood.mixed
+        view = Constraint(posterior, outputs if rows is None else len(rows), rows, mixed)
+        least = view.outputs if mixed else min(view.outputs, view.size)
+        if least > GRAM_MOST:
             raise ViewError(
                 f"{view.outputs} outputs and {view.size} coordinates are too many for a dense Gram matrix",
-                f"every step would factorise a matrix of {min(view.outputs, view.size)} rows; the limit is "
-                f"{GRAM_MOST}",
+                f"every step would factorise a matrix of {least} rows; the limit is {GRAM_MOST}",
                 "use NUTS, or wish for fewer outputs with On",
             )
         exact = likelihood.exact_outputs

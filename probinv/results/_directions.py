@@ -101,7 +101,8 @@ def valleys(columns: np.ndarray) -> Valleys:
     width = ordered[step:] - ordered[:-step]
     left = np.minimum.accumulate(width, axis=0)[: -2 * step]
     right = np.minimum.accumulate(width[::-1], axis=0)[::-1][2 * step :]
-    ratio = width[step:-step] / np.maximum(np.maximum(left, right), 1e-300)
+    with np.errstate(over="ignore"):  # next to rows that are all alike a gap is infinitely wide
+        ratio = width[step:-step] / np.maximum(np.maximum(left, right), 1e-300)
     place, column = ratio.argmax(axis=0), np.arange(many)
     inside = ordered[step + place + np.arange(step + 1)[:, None], column]
     gap = np.diff(inside, axis=0).argmax(axis=0)

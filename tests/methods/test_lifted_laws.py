@@ -123,14 +123,18 @@ def test_a_step_preserves_volume() -> None:
     assert abs(log_volume + density(end[:n]) - density(begin[:n])) < 1e-5
 
 
-@pytest.mark.parametrize("shape", [(1, 3), (2, 5), (3, 3), (5, 2)])
-def test_gram_algebra_is_that_of_dense_matrices(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "whole"),
+    [((1, 3), False), ((2, 5), False), ((3, 3), False), ((5, 2), False), ((5, 2), True), ((6, 7), False)],
+)
+def test_gram_algebra_is_that_of_dense_matrices(shape: tuple[int, int], whole: bool) -> None:
     m, n = shape
     rng = np.random.default_rng(m)
     j, other = rng.standard_normal((2, m, n))
     s, c = rng.uniform(0.5, 2.0, m), rng.standard_normal(m)
     full = j @ j.T + np.diag(s**2)
-    g = gram(jnp.asarray(j), jnp.asarray(s))
+    g = gram(jnp.asarray(j), jnp.asarray(s), whole)
+    assert g.factor.shape[0] == (m if whole else min(m, n))
     full_row = np.concatenate([j, np.diag(s)], axis=1)
     found = np.concatenate(across(g, jnp.asarray(c)))
     np.testing.assert_allclose(found, full_row.T @ np.linalg.solve(full, c), rtol=1e-10)

@@ -9,7 +9,7 @@ import pytest
 
 from probinv import InputError
 from probinv.forward import Function
-from probinv.likelihood import Exactly, Gaussian
+from probinv.likelihood import Exactly, Gaussian, On, Product
 from probinv.methods import Draws, LiftedHMC
 from probinv.methods.kernels import blocks
 from probinv.posterior import Constraint, Posterior
@@ -207,3 +207,15 @@ def test_outputs_that_do_not_matter_are_no_equations() -> None:
     assert all_three.outputs == 3
     soft = Constraint.of(Posterior(PRIOR, three, Gaussian([np.nan, 0.5, np.nan], 0.1)))
     assert np.array_equal(soft.slack, np.ones(3))
+
+
+def test_parts_with_a_tolerance_are_equations_however_deep() -> None:
+    def three(x: jax.Array) -> jax.Array:
+        return jnp.stack([x[0], x[1], x[0] - x[1]])
+
+    inner = Product([On([0], Exactly([0.1])), On([1], Gaussian([0.2], 0.5))])
+    view = Constraint.of(Posterior(PRIOR, three, Product([inner, On([2], Exactly([0.3]))])))
+    assert view.mixed
+    assert view.outputs == 3
+    assert np.array_equal(view.slack, [0.0, 1.0, 0.0])
+    assert np.allclose(view.residual(jnp.array([0.1, 0.7])), [0.0, 1.0, -0.9])

@@ -11,7 +11,7 @@ from scipy import stats
 import probinv
 from probinv import NumericalError, ViewError
 from probinv._invert.choose import choose
-from probinv.likelihood import Exactly, Gaussian, Label, On
+from probinv.likelihood import Exactly, Gaussian, Label, On, Product
 from probinv.methods import HMC, MAP, NUTS, Ascent, LiftedHMC, TemperedSMC
 from probinv.posterior import Constraint, Path, Posterior
 from probinv.prior import Normal
@@ -52,8 +52,10 @@ def test_more_exact_outputs_than_coordinates(view: Any) -> None:
 def test_a_wish_that_is_no_equation() -> None:
     with pytest.raises(ViewError, match="Label is not an equation"):
         Constraint.of(Posterior(PRIOR, lambda x: x, Label(0)))
-    with pytest.raises(ViewError, match="TemperedSMC"):
-        Constraint.of(Posterior(PRIOR, lambda x: x, On([0], Exactly([0.5]))))
+    with pytest.raises(ViewError, match="some parts of the wish are exact and others have a tolerance"):
+        Path.of(
+            Posterior(PRIOR, lambda x: x, Product([On([0], Exactly([0.5])), On([1], Gaussian([0.5], 0.1))]))
+        )
 
 
 def test_too_many_outputs_for_a_dense_gram() -> None:

@@ -260,6 +260,13 @@ def test_family_variance() -> None:
     assert family_variance(np.zeros(100, int)) == pytest.approx(1)
 
 
+def test_a_wish_that_every_input_meets() -> None:
+    found = run(on=Posterior(POSTERIOR.prior, POSTERIOR.forward, AtLeast([-99.0, -99.0])))
+    assert found.notes["levels"][0] == [0.0]
+    assert found.notes["log_evidence"] == 0
+    assert found.notes["log_evidence_error"] == 0
+
+
 def test_combined_estimate() -> None:
     """The mean of P and not of its logarithm, and the larger of both errors."""
     found = combined(np.log([1e-9, 3e-9]), np.array([0.01, 0.01]))

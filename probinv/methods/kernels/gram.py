@@ -18,7 +18,7 @@ DEPENDENT = 1e-13
 
 
 class Gram(NamedTuple):
-    """J, the diagonal s of S, and a Cholesky factor of G (m <= n) or of K (m > n)."""
+    """J, the diagonal s of S, and a Cholesky factor of G, (m, m), or of K, (n, n)."""
 
     jacobian: Jacobian
     slack: Rows
@@ -26,14 +26,14 @@ class Gram(NamedTuple):
 
     @property
     def wide(self) -> bool:
-        """Whether m <= n, so that G itself is factorised."""
-        return self.jacobian.shape[0] <= self.jacobian.shape[1]
+        """Whether G itself is factorised."""
+        return self.jacobian.shape[0] == self.factor.shape[0]
 
 
-def gram(jacobian: Jacobian, slack: Rows) -> Gram:
-    """The factors; NaN where G is singular."""
+def gram(jacobian: Jacobian, slack: Rows, whole: bool = False) -> Gram:
+    """The factor of G if m <= n or `whole` (K needs s > 0), else that of K; NaN where it is singular."""
     m, n = jacobian.shape
-    if m <= n:
+    if m <= n or whole:
         return Gram(jacobian, slack, cholesky(jacobian @ jacobian.T + jnp.diag(slack**2)))
     scaled = jacobian / slack[:, None]
     return Gram(jacobian, slack, cholesky(jnp.eye(n) + scaled.T @ scaled))
@@ -48,7 +48,7 @@ def log_det(g: Gram) -> Scalar:
 def independent(g: Gram) -> Flag:
     """Whether no row of J that has no slack is, but for rounding, a combination of those before it."""
     if not g.wide:
-        return jnp.all(g.slack > 0)
+        return jnp.asarray(True)
     length = jnp.sum(g.jacobian**2, axis=1)
     return jnp.all((g.slack > 0) | (jnp.diagonal(g.factor) ** 2 > DEPENDENT * length))
 
@@ -65,10 +65,9 @@ def across(g: Gram, c: Rows) -> tuple[Z, Rows]:
 
 def across_between(here: Jacobian, g: Gram, c: Rows) -> tuple[Z, Rows]:
     """(J^T, S) (J' J^T + S^2)^-1 c, J' = `here`: a Newton step at u' along the normals at u."""
-    m, n = here.shape
-    if m > n:
+    if not g.wide:
         scaled = (g.jacobian / g.slack[:, None] ** 2).T
-        along = solve_general(jnp.eye(n) + scaled @ here, scaled @ c)
+        along = solve_general(jnp.eye(len(scaled)) + scaled @ here, scaled @ c)
         return along, (c - here @ along) / g.slack
     multiplier = solve_general(here @ g.jacobian.T + jnp.diag(g.slack**2), c)
     return g.jacobian.T @ multiplier, g.slack * multiplier

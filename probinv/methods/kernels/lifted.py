@@ -86,7 +86,7 @@ def point(view: Any, slack: Rows, z: Z, eta: Rows) -> Point:
     """All that is known at (z, eta), which is taken to lie on the manifold."""
 
     def potential(z: Z) -> tuple[Scalar, Gram]:
-        g = gram(jacobian(view, z)[1], slack)
+        g = gram(jacobian(view, z)[1], slack, view.mixed)
         h = log_det(g)
         if not view.standard:
             h = h - view.log_prior(z) - 0.5 * jnp.sum(z**2)

@@ -130,7 +130,8 @@ def shortest_way(view: Any, slack: Rows, z: Z, eta: Rows) -> tuple[Z, Rows]:
         r, j = jacobian(view, z)
         # a trace of slack where there is none: the step is the shortest even if an output depends on others
         ridge = jnp.sqrt(RIDGE * jnp.sum(j**2, axis=1))
-        across_z, across_eta = across(gram(j, jnp.where(slack > 0, slack, ridge)), r + slack * eta)
+        trace = jnp.where(slack > 0, slack, ridge)
+        across_z, across_eta = across(gram(j, trace, view.mixed), r + slack * eta)
         across_eta = jnp.where(slack > 0, across_eta, 0.0)
         length = jnp.sqrt(jnp.sum(across_z**2) + jnp.sum(across_eta**2))
         factor = fraction * jnp.minimum(1.0, LONGEST / jnp.maximum(length, 1e-300))

@@ -42,7 +42,10 @@ def family_variance(ancestor: np.ndarray) -> float:
     """
     count = len(ancestor)
     shares = np.bincount(ancestor, minlength=count) / count
-    return float((np.sum(shares**2) - 1 / count) * count / (count - 1)) if count > 1 else math.nan
+    if count == 1:
+        return math.nan
+    # not below 0 by rounding, where every family has its one particle
+    return max(float((np.sum(shares**2) - 1 / count) * count / (count - 1)), 0.0)
 
 
 def combined(log_replicates: np.ndarray, variances: np.ndarray) -> Estimate:

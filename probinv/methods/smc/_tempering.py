@@ -261,7 +261,7 @@ def _words(power: float, end: float) -> str:
 def _require_finite(fit: np.ndarray) -> None:
     if not np.isfinite(fit).any():
         raise NumericalError(
-            f"the log likelihood is NaN or -inf at all of {len(fit)} particles",
+            f"the log likelihood is NaN or infinite at all of {len(fit)} draws from the prior",
             "the network returns no finite value there, or the wish has probability zero",
             "check the network on inputs drawn from the prior, and the prior's bounds",
         )
