@@ -213,11 +213,13 @@ def bench_resim() -> Result:
         COLUMNS,
         rows,
         [
-            f"{TARGETS} held-out targets, networks of 3 x 256 GELU units trained on 10,000 points; "
-            f"{PROPOSALS} proposals a target, ranked by p(z), never by the simulator; an invalid one counts as infinite.",
+            f"{TARGETS} held-out targets; networks of 3 x 256 GELU units, trained on 10,000 points.",
+            f"{PROPOSALS} proposals a target, ranked by p(z), never by the simulator; an invalid one counts "
+            "as infinite.",
             "published: the best of Ren, Padilla & Malof 2020, with networks of their own.",
-            "branches hit: kinds of answer with 1 % of the exact law or more that are among the proposals; "
-            "weights: total variation distance from the exact probabilities; in brackets as many exact answers.",
+            "branches hit: kinds of answer with 1 % of the exact law or more that are among the proposals.",
+            "weights off: total variation distance from the exact probabilities. In brackets the same of as "
+            "many exact answers.",
             "held: true inputs within the central 90 % of the proposals.",
         ],
     )
