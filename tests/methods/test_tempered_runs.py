@@ -174,7 +174,7 @@ def nowhere(x: jax.Array) -> jax.Array:
 
 def test_particles_that_all_die_are_an_error() -> None:
     for wish in (Gaussian([0.6], 0.5), Exactly([0.6])):
-        with pytest.raises(NumericalError, match="all of 32 particles") as caught:
+        with pytest.raises(NumericalError, match="all of 32 draws from the prior") as caught:
             run(on=Posterior(PRIOR, nowhere, wish))
         assert caught.value.instead
 

@@ -141,6 +141,9 @@ def test_a_valley_with_a_tenth_of_the_peaks_is_not_empty() -> None:
 def test_both_peaks_must_rise_above_the_pass() -> None:
     # a clump of a few draws amid a line is denser than all else, and parts nothing
     rng = np.random.default_rng(0)
+    dense, thin = np.linspace(0, 1, 300), 1 + np.cumsum(np.linspace(0.03, 0.012, 400))
+    shoulder = np.concatenate([dense, thin, thin[-1] + 1e-6 * rng.normal(size=20)])[:, None]
+    assert density_peaks(shoulder).max() == 0
     line = np.c_[rng.uniform(-1, 1, 1000), np.zeros(1000)]
     clump = np.c_[1e-6 * rng.normal(size=30), np.zeros(30)]
     assert density_peaks(np.concatenate([line, clump])).max() == 0
