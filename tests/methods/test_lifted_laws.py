@@ -13,7 +13,8 @@ from probinv.likelihood import Exactly, Gaussian
 from probinv.methods.kernels import lifted
 from probinv.methods.kernels.gram import across, across_between, gram, independent, log_det, whitened_norm
 from probinv.methods.kernels.lifted import Momentum, Point
-from probinv.methods.kernels.projected import projected_start
+from probinv.methods.kernels.projected import projected_start, shortest_way
+from probinv.methods.manifold._independence import frame, independent_move
 from probinv.posterior import Constraint, Posterior
 from probinv.prior import Normal
 from tests.methods.surfaces import TOY, curve
@@ -207,42 +208,108 @@ def test_detailed_balance_on_a_circle(key: jax.Array) -> None:
     assert abs(exchange) * np.sqrt(chains) < 5
 
 
+CHAINS = 20_000
+TWO_LOOPS = -0.02
+"""A level of the toy; there is one loop at any level above 0."""
+
+
+@cache
+def loops(level: float) -> Constraint:
+    return Constraint.of(Posterior(Normal(0.0, 1.0, 2), Function(curve, TOY), Exactly([level])))
+
+
+def on_loops(level: float, key: jax.Array) -> jax.Array:
+    """Exact draws of its law by quadrature."""
+    t = (np.arange(200_000) + 0.5) * np.pi / 200_000
+    high = np.sqrt(0.25 + np.sqrt(0.0625 + level))
+    low = -high if level > 0 else np.sqrt(0.25 - np.sqrt(0.0625 + level))
+    x0 = (low + high) / 2 - (high - low) / 2 * np.cos(t)
+    x1 = np.sqrt(level + x0**2 / 2 - x0**4)
+    weight = np.cumsum(np.exp(-0.5 * (x0**2 + x1**2)) / x1 * np.sin(t))
+    draw, side, half = np.asarray(jax.random.uniform(key, (3, CHAINS)))
+    place = np.minimum(np.searchsorted(weight, draw * weight[-1]), len(t) - 1)
+    return jnp.stack([np.sign(side - 0.5) * x0[place], np.sign(half - 0.5) * x1[place]], axis=1)
+
+
+def exchangeable(before: jax.Array, after: jax.Array) -> float:
+    """The largest of 6 z-scores that the pairs (before, after) are; > 5.5 in 2.4e-7 of keys."""
+
+    def of(z: jax.Array) -> np.ndarray:
+        a, b = np.asarray(z).T
+        return np.stack([a, np.abs(a), np.abs(b), a * b], axis=1)
+
+    left, right = of(before), of(after)
+    gap = np.einsum("ni,nj->nij", left, right) - np.einsum("ni,nj->nij", right, left)
+    rows, columns = np.triu_indices(4, 1)
+    gap = gap[:, rows, columns]
+    gap = gap[:, gap.any(axis=0)]  # of moves that stay on one side a and |a| say the same
+    return float(np.abs(gap.mean(axis=0) / gap.std(axis=0)).max() * np.sqrt(len(gap)))
+
+
 def test_steps_that_cannot_be_retraced_are_rejected(key: jax.Array) -> None:
     """From the exact law on two loops, with steps as long as a loop is wide; 20,000 chains, one step each.
 
     Newton's method then finds another point of the loop than the one that leads back in a tenth of the steps.
-    With those rejected the pair (before, after) is exchangeable: 6 z-scores; |z| > 5.5 in 4e-8 of keys each.
     """
-    level, chains = -0.02, 20_000
-    t = (np.arange(200_000) + 0.5) * np.pi / 200_000
-    low, high = (np.sqrt(0.25 + sign * np.sqrt(0.0625 + level)) for sign in (-1, 1))
-    x0 = (low + high) / 2 - (high - low) / 2 * np.cos(t)
-    x1 = np.sqrt(level + x0**2 / 2 - x0**4)
-    weight = np.cumsum(np.exp(-0.5 * (x0**2 + x1**2)) / x1 * np.sin(t))
+    v = loops(TWO_LOOPS)
     key_place, key_move = jax.random.split(key)
-    draw, side, half = np.asarray(jax.random.uniform(key_place, (3, chains)))
-    place = np.minimum(np.searchsorted(weight, draw * weight[-1]), len(t) - 1)
-    z = np.stack([np.sign(side - 0.5) * x0[place], np.sign(half - 0.5) * x1[place]], axis=1)
-    v = Constraint.of(Posterior(Normal(0.0, 1.0, 2), Function(curve, TOY), Exactly([level])))
+    z = on_loops(TWO_LOOPS, key_place)
 
     @jax.jit
     def run(z: jax.Array, keys: jax.Array) -> Any:
-        at = jax.vmap(partial(lifted.point, v, v.slack))(z, jnp.zeros((chains, 1)))
+        at = jax.vmap(partial(lifted.point, v, v.slack))(z, jnp.zeros((CHAINS, 1)))
         move = jax.vmap(partial(lifted.move, v), in_axes=(0, 0, None, None))
         new, _, _, met = move(at, keys, jnp.asarray(0.5), jnp.asarray(1))
         return new.z, met
 
-    after, met = run(jnp.asarray(z), jax.random.split(key_move, chains))
-    after = np.asarray(after)
+    after, met = run(z, jax.random.split(key_move, CHAINS))
     assert 0.03 < np.mean(met.not_reversible) < 0.5
     assert np.mean(np.any(after != z, axis=1)) > 0.2
+    assert exchangeable(z, after) < 5.5
 
-    def of(z: np.ndarray) -> np.ndarray:
-        a, b = z[:, 0], z[:, 1]
-        return np.stack([a, np.abs(a), np.abs(b), a * b], axis=1)
 
-    left, right = of(z), of(after)
-    gap = np.einsum("ni,nj->nij", left, right) - np.einsum("ni,nj->nij", right, left)
-    rows, columns = np.triu_indices(4, 1)
-    gap = gap[:, rows, columns]
-    assert np.abs(gap.mean(axis=0) / gap.std(axis=0)).max() * np.sqrt(chains) < 5.5
+@pytest.mark.parametrize(
+    ("level", "place"), [(TWO_LOOPS, [0.5, 0.3]), (1.0, [1.0, 0.6]), (3.0, [0.5, 0.3])], ids=str
+)
+def test_independent_proposals_are_in_detailed_balance(
+    level: float, place: list[float], key: jax.Array
+) -> None:
+    """From the exact law on one or two loops, with the frame at several places; 20,000 chains."""
+    v = loops(level)
+    key_place, key_move = jax.random.split(key)
+    z = on_loops(level, key_place)
+
+    @jax.jit
+    def run(place: jax.Array, z: jax.Array, keys: jax.Array) -> Any:
+        at = jax.vmap(partial(lifted.point, v, v.slack))(z, jnp.zeros((CHAINS, 1)))
+        here = frame(lifted.point(v, v.slack, *shortest_way(v, v.slack, place, jnp.zeros(1))))
+        new, probability, _ = jax.vmap(partial(independent_move, v, here))(at, keys)
+        return new.z, probability
+
+    after, probability = run(jnp.array(place), z, jax.random.split(key_move, CHAINS))
+    assert probability.mean() > 0.1
+    assert exchangeable(z, after) < 5.5
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1e-5, 0.0])
+@pytest.mark.parametrize("outputs", [1, 2, 6])
+def test_independent_proposals_of_a_linear_map_are_always_accepted(
+    sigma: float, outputs: int, key: jax.Array
+) -> None:
+    """Its manifold is its tangent plane: from wherever, with whichever frame, the weight is constant."""
+    if sigma == 0 and outputs > 4:
+        pytest.skip("more equations than coordinates")
+    slope = np.random.default_rng(0).normal(size=(outputs, 4))
+    y_star = slope @ np.ones(4)
+    wish = Gaussian(y_star, sigma) if sigma else Exactly(y_star)
+    v = Constraint.of(Posterior(Normal(0.0, 1.0, 4), lambda x: slope @ x, wish))
+    at = projected_start(v, key, POINTS).at
+
+    @jax.jit
+    def run(at: Point, here: Point, keys: jax.Array) -> Any:
+        return jax.vmap(partial(independent_move, v))(jax.vmap(frame)(here), at, keys)
+
+    away = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), at)
+    new, probability, _ = run(at, away, jax.random.split(key, POINTS))
+    np.testing.assert_allclose(probability, 1.0, atol=1e-6)
+    assert np.linalg.norm(new.z - at.z, axis=1).min() > 1e-6

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from probinv._typing import Flag, Scalar, Z
-from probinv.methods.kernels.small import cholesky, solve_cholesky, solve_general, solve_lower
+from probinv.methods.kernels.small import cholesky, log_abs_det, solve_cholesky, solve_general, solve_lower
 
 type Rows = Float[Array, " m"]
 type Jacobian = Float[Array, "m n"]
@@ -71,6 +71,14 @@ def across_between(here: Jacobian, g: Gram, c: Rows) -> tuple[Z, Rows]:
         return along, (c - here @ along) / g.slack
     multiplier = solve_general(here @ g.jacobian.T + jnp.diag(g.slack**2), c)
     return g.jacobian.T @ multiplier, g.slack * multiplier
+
+
+def log_det_between(here: Jacobian, g: Gram) -> Scalar:
+    """log |det(J' J^T + S^2)|, J' = `here`."""
+    if not g.wide:
+        scaled = (g.jacobian / g.slack[:, None] ** 2).T
+        return log_abs_det(jnp.eye(len(scaled)) + scaled @ here) + 2 * jnp.sum(jnp.log(g.slack))
+    return log_abs_det(here @ g.jacobian.T + jnp.diag(g.slack**2))
 
 
 def whitened_norm(g: Gram, c: Rows) -> Scalar:

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Array
 
 from probinv._errors import NumericalError
-from probinv._typing import PRNGKey, Scalar, Z
+from probinv._typing import Count, Flag, PRNGKey, Scalar, Z
 from probinv.methods.kernels.gram import Rows, across, gram, independent
 from probinv.methods.kernels.lifted import ON_MANIFOLD, Point, distance, jacobian, minus_log_density, point
 
-STEPS = 100
+STEPS, STEPS_PULLED = 100, 70
 LONGEST = 1.0
 SLACK_NATS = 20.0
 ON_TARGET = 1e-9
@@ -30,6 +30,7 @@ class Projected(NamedTuple):
         log_density: (candidate,), -inf where the manifold was not found.
         finite: fraction of the prior draws at which the residual and its Jacobian are finite.
         jacobians: how many were evaluated for each candidate.
+        nearest: so many of the last were pulled to the least |z|^2 + |eta|^2.
     """
 
     at: Point
@@ -37,18 +38,21 @@ class Projected(NamedTuple):
     log_density: np.ndarray
     finite: float
     jacobians: int
+    nearest: int
 
 
-def projected_start(view: Any, key: PRNGKey, candidates: int) -> Projected:
+def projected_start(view: Any, key: PRNGKey, candidates: int, nearest: int = 0) -> Projected:
     r"""u_{t+1} = u_t - a_t A^T G^-1 c(u_t),  u = (z, eta),  A = (J, S),  G = A A^T,  u_0 = (z_0 ~ p(z), 0).
 
-    Gauss-Newton steps of least norm, at most one unit long, shortened where |c| does not fall.
+    Gauss-Newton steps of least norm, at most one unit long, shortened where |c| does not fall. The last
+    `nearest` of the candidates are also pulled along the manifold to where |u| is smallest.
 
     Raises:
         NumericalError: the residual or its Jacobian is not finite at any of the prior draws, or the manifold
             was found where J J^T + s^2 is singular.
     """
-    at, *found = _project(view, jax.random.split(key, candidates))
+    pulled = np.arange(candidates) >= candidates - nearest
+    at, *found = _project(view, jax.random.split(key, candidates), jnp.asarray(pulled))
     before, after, log_density, regular, finite = (np.asarray(part) for part in found)
     if not finite.any():
         raise NumericalError(
@@ -59,7 +63,7 @@ def projected_start(view: Any, key: PRNGKey, candidates: int) -> Projected:
     away = in_units(after, spread_of(before))
     if (~regular & (away <= ON_TARGET)).any():
         raise dependent()
-    return Projected(at, away, log_density, float(finite.mean()), STEPS + 1)
+    return Projected(at, away, log_density, float(finite.mean()), STEPS + 1, nearest)
 
 
 def spread_of(r: np.ndarray) -> np.ndarray:
@@ -90,7 +94,7 @@ def dependent() -> NumericalError:
 
 def pick(start: Projected, key: PRNGKey, chains: int) -> Point:
     """`chains` candidates: those within 20 nats of the best in random order, then the next best."""
-    log_density = start.log_density
+    log_density = start.log_density[: len(start.log_density) - start.nearest]
     order = np.argsort(np.asarray(jax.random.uniform(key, log_density.shape)))
     best = log_density.max()
     near = [k for k in order if log_density[k] >= best - SLACK_NATS]
@@ -99,14 +103,24 @@ def pick(start: Projected, key: PRNGKey, chains: int) -> Point:
     return jax.tree.map(lambda leaf: leaf[picked], start.at)
 
 
+def references(start: Projected, at: Point) -> Point:
+    """For each point the nearest of the pulled candidates; itself where none of those is on the manifold."""
+    known = np.flatnonzero(np.isfinite(start.log_density[-start.nearest :])) - start.nearest
+    if not len(known):
+        return at
+    u, of = (np.concatenate([point.z, point.eta], axis=1) for point in (at, start.at))
+    picked = known[((u[:, None] - of[known]) ** 2).sum(axis=2).argmin(axis=1)]
+    return jax.tree.map(lambda leaf: leaf[picked], start.at)
+
+
 @eqx.filter_jit
-def _project(view: Any, keys: Array) -> tuple[Point, Array, Array, Array, Array, Array]:
-    def one(key: PRNGKey) -> tuple[Point, Array, Array, Array, Array, Array]:
+def _project(view: Any, keys: Array, pulled: Array) -> tuple[Point, Array, Array, Array, Array, Array]:
+    def one(key: PRNGKey, pulled: Flag) -> tuple[Point, Array, Array, Array, Array, Array]:
         slack = view.slack
         z = view.sample_prior(key)
         before, j = jacobian(view, z)
         finite = jnp.isfinite(before).all() & jnp.isfinite(j).all()
-        z, eta = shortest_way(view, slack, z, jnp.zeros_like(slack))
+        z, eta = shortest_way(view, slack, z, jnp.zeros_like(slack), pulled)
         at = point(view, slack, z, eta)
         after = view.residual(z) + slack * eta
         log_density = -minus_log_density(at)
@@ -115,30 +129,35 @@ def _project(view: Any, keys: Array) -> tuple[Point, Array, Array, Array, Array,
         good &= jnp.isfinite(log_density) & jnp.isfinite(at.slope).all()
         return at, before, after, jnp.where(good, log_density, -jnp.inf), regular, finite
 
-    return jax.vmap(one)(keys)
+    return jax.vmap(one)(keys, pulled)
 
 
-def shortest_way(view: Any, slack: Rows, z: Z, eta: Rows) -> tuple[Z, Rows]:
-    """Gauss-Newton steps of least norm from (z, eta) to the manifold."""
+def shortest_way(view: Any, slack: Rows, z: Z, eta: Rows, pulled: Flag | bool = False) -> tuple[Z, Rows]:
+    """Gauss-Newton steps of least norm from (z, eta) to the manifold; where `pulled`, first those of least
+    |u|^2 on it, u = (z, eta)."""
 
     def misfit(z: Z, eta: Rows) -> Scalar:
         size = jnp.linalg.norm(view.residual(z) + slack * eta)
         return jnp.where(jnp.isnan(size), jnp.inf, size)
 
-    def newton(_: Any, carry: tuple[Z, Rows, Scalar, Scalar]) -> tuple[Z, Rows, Scalar, Scalar]:
+    def newton(i: Count, carry: tuple[Z, Rows, Scalar, Scalar]) -> tuple[Z, Rows, Scalar, Scalar]:
         z, eta, fraction, before = carry
+        along = pulled & (i < STEPS_PULLED)
         r, j = jacobian(view, z)
         # a trace of slack where there is none: the step is the shortest even if an output depends on others
         ridge = jnp.sqrt(RIDGE * jnp.sum(j**2, axis=1))
         trace = jnp.where(slack > 0, slack, ridge)
-        across_z, across_eta = across(gram(j, trace, view.mixed), r + slack * eta)
+        # u - A^T G^-1 A u is the part of u along the manifold
+        here = jnp.where(along, j @ z + slack * eta, 0.0)
+        across_z, across_eta = across(gram(j, trace, view.mixed), r + slack * eta - here)
+        across_z, across_eta = across_z + jnp.where(along, z, 0.0), across_eta + jnp.where(along, eta, 0.0)
         across_eta = jnp.where(slack > 0, across_eta, 0.0)
         length = jnp.sqrt(jnp.sum(across_z**2) + jnp.sum(across_eta**2))
         factor = fraction * jnp.minimum(1.0, LONGEST / jnp.maximum(length, 1e-300))
         z_new, eta_new = z - factor * across_z, eta - factor * across_eta
         after = misfit(z_new, eta_new)
         # rounding makes the last steps rise and fall: those are taken as they come
-        better = (after < before) | (length < 1e-6)
+        better = (after < before) | (length < 1e-6) | along
         fraction = jnp.where(better, jnp.minimum(1.0, 2 * fraction), fraction / 4)
         return (
             jnp.where(better, z_new, z),

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
+from probinv._typing import Scalar
+
 WRITTEN_OUT = 4
 
 type Square = Float[Array, "k k"]
@@ -58,15 +60,28 @@ def solve_general(a: Square, c: Vector) -> Vector:
     size = len(c)
     if size > WRITTEN_OUT:
         return jnp.linalg.solve(a, c)
-    rows = [[*a[i], c[i]] for i in range(size)]
-    for i in range(size):
-        for j in range(i + 1, size):
-            share = rows[j][i] / rows[i][i]
-            rows[j] = [right - share * left for right, left in zip(rows[j], rows[i], strict=True)]
+    rows = _eliminated([[*a[i], c[i]] for i in range(size)])
     found: list[Array] = []
     for i in reversed(range(size)):
         found.insert(0, (rows[i][size] - _dot(rows[i][i + 1 : size], found)) / rows[i][i])
     return jnp.stack(found)
+
+
+def log_abs_det(a: Square) -> Scalar:
+    """log |det a|, by elimination without pivoting."""
+    if len(a) > WRITTEN_OUT:
+        return jnp.linalg.slogdet(a)[1]
+    rows = _eliminated([list(row) for row in a])
+    return jnp.stack([jnp.log(jnp.abs(rows[i][i])) for i in range(len(a))]).sum()
+
+
+def _eliminated(rows: list[list[Array]]) -> list[list[Array]]:
+    """Rows of an upper triangle; what is below the diagonal is of no use."""
+    for i in range(len(rows)):
+        for j in range(i + 1, len(rows)):
+            share = rows[j][i] / rows[i][i]
+            rows[j] = [right - share * left for right, left in zip(rows[j], rows[i], strict=True)]
+    return rows
 
 
 def _dot(left: list[Array], right: list[Array]) -> Array | float:

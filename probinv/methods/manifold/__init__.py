@@ -1,1 +1,1 @@
-"""Room for constrained (lifted) HMC. Empty in this version."""
+"""Constrained HMC on the manifold of a wish that is an equation."""

@@ -15,10 +15,13 @@ from probinv.methods._base import Cost, Draws, Progress
 from probinv.methods.kernels.adapt import StepSize, adapted, first_step
 from probinv.methods.kernels.blocks import Blocks, Plan, restore_state, save_state
 from probinv.methods.kernels.lifted import STEP_MOST, Point, Step, minus_log_density, move, point
-from probinv.methods.kernels.projected import Projected, pick, projected_start
+from probinv.methods.kernels.projected import Projected, pick, projected_start, references
+from probinv.methods.manifold._independence import Frame, frame, independent_move
 
-CANDIDATES = 32
+CANDIDATES, NEAREST = 32, 8
 STEP_FIRST = 0.5
+ACCEPTED_FIRST, ACCEPTED_LEAST, MEMORY = 0.5, 0.05, 0.02
+"""Of independent proposals: less than the least and they are left out after the warm-up."""
 
 
 class Settings(NamedTuple):
@@ -30,9 +33,19 @@ class Settings(NamedTuple):
 
 
 class State(NamedTuple):
-    """All chains, and the step size that they share."""
+    """All chains, and what they share.
+
+    Attributes:
+        at: where they are.
+        frames: the reference point of each, for independent proposals.
+        accepted: recent mean acceptance of those in the warm-up.
+        step_size: of the dynamics.
+        i: transitions done.
+    """
 
     at: Point
+    frames: Frame
+    accepted: Scalar
     step_size: StepSize
     i: Count
 
@@ -51,15 +64,19 @@ def run_lifted(
     notes: dict[str, Any] = {"algorithm": "LiftedHMC", "thin": plan.thin}
     gradients = 0
     if resume is None:
-        start = projected_start(view, key_start, max(CANDIDATES, 2 * plan.chains))
+        candidates = max(CANDIDATES, 2 * plan.chains)
+        start = projected_start(view, key_start, candidates + NEAREST, NEAREST)
         notes["finite_under_prior"] = start.finite
         gradients = start.jacobians * len(start.away) * min(view.outputs, view.size)
         if not np.isfinite(start.log_density).any():
             return _nearest(start, plan, Cost(gradients, time.perf_counter() - began, 0.0), notes)
         at = pick(start, key_pick, plan.chains)
+        frames = jax.vmap(frame)(references(start, at))
     else:
         at = _blank(view, plan.chains)
-    state = State(at, first_step(STEP_FIRST), jnp.zeros((), int))
+        frames = jax.vmap(frame)(at)
+    accepted = jnp.full((), ACCEPTED_FIRST, float)
+    state = State(at, frames, accepted, first_step(STEP_FIRST), jnp.zeros((), int))
     if resume is not None:
         state = restore_state(state, resume)
     loop = Blocks(
@@ -71,6 +88,7 @@ def run_lifted(
     began = time.perf_counter()
     interrupted = loop.run()
     drawn = loop.drawn()
+    notes["independent_accepted"] = float(loop.state.accepted)
     cost = Cost(gradients + loop.totals["n_gradients"], seconds_compile, time.perf_counter() - began)
     return Draws(drawn.pop("z"), drawn, cost, save_state(loop.state), interrupted, notes)
 
@@ -114,7 +132,7 @@ def advance(
     chains = len(state.at.z)
 
     def transition(state: State) -> tuple[State, dict[str, Array]]:
-        key_length, key_chains = jax.random.split(jax.random.fold_in(key, state.i))
+        key_length, key_chains, key_free = jax.random.split(jax.random.fold_in(key, state.i), 3)
         adapting = state.i < warmup
         size = state.step_size
         time = jnp.exp(jnp.where(adapting, size.log_step, size.log_mean))
@@ -125,7 +143,16 @@ def advance(
         )
         new = adapted(size, probability.mean(), settings.target_accept, STEP_FIRST, STEP_MOST)
         size = jax.tree.map(lambda a, b: jnp.where(adapting, a, b), new, size)
-        return State(at, size, state.i + 1), _record(view, at, probability, energy, met, time)
+        free, none = jax.random.split(key_free, chains), (jnp.zeros(chains), jnp.zeros(chains, int))
+        at, independent, jacobians = jax.lax.cond(
+            adapting | (state.accepted > ACCEPTED_LEAST),
+            lambda: jax.vmap(partial(independent_move, view))(state.frames, at, free),
+            lambda: (at, *none),
+        )
+        accepted = state.accepted + jnp.where(adapting, MEMORY, 0.0) * (independent.mean() - state.accepted)
+        out = _record(view, at, probability, energy, met, time)
+        out["n_gradients"] += jacobians * min(view.outputs, view.size)
+        return State(at, state.frames, accepted, size, state.i + 1), out
 
     def inner(pair: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
         state, before = pair
