@@ -32,7 +32,7 @@ from tests.methods.surfaces import (
 
 pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.slow]
 CHAINS, DRAWS = 32, 100
-METHOD = LiftedHMC(draws=DRAWS, warmup=200, chains=CHAINS)
+METHOD = LiftedHMC(draws=DRAWS, warmup=200, chains=CHAINS, thin=4)
 MOST = 6.0
 
 
