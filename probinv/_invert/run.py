@@ -46,7 +46,8 @@ def invert(
         progress: show a progress bar on standard error.
         verdict: print the verdict when done.
         resume: the result of an interrupted run, or of one with fewer draws, of the same posterior, method
-            settings and seed: it is continued bit for bit up to `method.draws`.
+            settings and seed: it is continued bit for bit up to `method.draws`. A population (`TemperedSMC`,
+            `SubsetSimulation`) goes on with the replicates that an interrupt has left out.
         reduce: where the prior is Gaussian and the network sees its inputs through fewer combinations than
             there are inputs, sample those and draw the rest exactly (`probinv.posterior.Ridge`).
 
@@ -161,8 +162,9 @@ class _Query:
             groups = prior_groups(posterior, key_prior) | data_groups(posterior)
             result = result._replace(notes=result.notes | notes)
             if isinstance(result, Draws):
-                result = _completed(result, ridge, key_rest, self.resume)
-                groups |= draw_groups(posterior, result, self.resume)
+                before = None if result.whole else self.resume
+                result = _completed(result, ridge, key_rest, before)
+                groups |= draw_groups(posterior, result, before)
             else:
                 groups |= optima_groups(posterior, result)
             tree = build_tree(groups, facts(posterior, method, seed, result, self.resume))

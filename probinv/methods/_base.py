@@ -35,6 +35,7 @@ class Draws(NamedTuple):
         state: arrays from which the same run continues bit for bit.
         interrupted: the draws are a valid prefix of what was asked for.
         notes: facts about the run that a verdict may use (JSON values).
+        whole: of a run that was continued, z and stats hold what there was before, too.
     """
 
     z: np.ndarray
@@ -43,6 +44,7 @@ class Draws(NamedTuple):
     state: dict[str, np.ndarray]
     interrupted: bool
     notes: dict[str, Any]
+    whole: bool = False
 
 
 class Optima(NamedTuple):

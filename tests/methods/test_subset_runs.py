@@ -216,9 +216,20 @@ def test_settings_that_cannot_be_used_are_named(settings: dict[str, Any], name: 
     assert caught.value.instead
 
 
-def test_a_run_cannot_be_resumed() -> None:
-    with pytest.raises(InputError, match="resume"):
-        METHOD.run(Region.of(POSTERIOR), jax.random.key(0), Silent(), {"z": np.zeros(3)})
+@pytest.mark.parametrize("at", ["replicate 2", "replicate 3"])
+def test_resume_goes_on_with_the_replicates_that_are_missing(at: str, whole: Draws) -> None:
+    part = run(progress=Interrupt(1, at))
+    rest = METHOD.run(Region.of(POSTERIOR), jax.random.key(SEED), Silent(), part.state)
+    assert not rest.interrupted
+    assert same(rest, whole)
+    assert rest.notes == whole.notes
+
+
+def test_what_cannot_be_resumed_is_refused() -> None:
+    state = run(progress=Interrupt(1, "replicate 2")).state
+    for draws, broken, words in ((61, state, "populations of 60"), (60, {"z": np.zeros(3)}, "no finished")):
+        with pytest.raises(InputError, match=words):
+            SubsetSimulation(draws=draws).run(Region.of(POSTERIOR), jax.random.key(0), Silent(), broken)
 
 
 def test_memory_holds_the_draws_at_least() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from probinv import InputError, NumericalError, ViewError
-from probinv.forward import Function
+from probinv import InputError, NumericalError, ViewError, invert, provenance
+from probinv._invert.bar import Bar
+from probinv.forward import Function, Layered
 from probinv.likelihood import Exactly, Gaussian, Label
 from probinv.methods import Draws, TemperedSMC
 from probinv.methods.smc import _tempering
@@ -179,9 +180,50 @@ def test_particles_that_all_die_are_an_error() -> None:
         assert caught.value.instead
 
 
-def test_resume_is_refused() -> None:
-    with pytest.raises(InputError, match="resume is for chains"):
-        run(resume={})
+def test_resume_goes_on_with_the_replicates_that_are_missing(whole: Draws) -> None:
+    stages = [len(powers) - 1 for powers in whole.notes["temperatures"]]
+    part = run(Interrupt(sum(stages[:2]) + 1))
+    rest = run(resume=part.state)
+    assert not rest.interrupted
+    assert rest.state == {}
+    assert np.array_equal(rest.z, whole.z)
+    assert all(np.array_equal(value, whole.stats[name]) for name, value in rest.stats.items())
+    assert rest.notes == whole.notes
+    assert part.cost.gradients + rest.cost.gradients == whole.cost.gradients
+
+
+def test_what_cannot_be_resumed_is_refused(whole: Draws) -> None:
+    stages = [len(powers) - 1 for powers in whole.notes["temperatures"]]
+    state = run(Interrupt(stages[0] + 1)).state
+    with pytest.raises(InputError, match="populations of 32 particles"):
+        run(method=TemperedSMC(draws=PARTICLES + 1, chains=REPLICATES), resume=state)
+    for broken in (
+        {},
+        {"z": np.zeros(3)},
+        {name: value for name, value in state.items() if "step" not in name},
+    ):
+        with pytest.raises(InputError, match="no finished population"):
+            run(resume=broken)
+
+
+@pytest.mark.parametrize("inputs", [3, 30])
+def test_a_tree_is_continued_to_the_bit(inputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ridge reduction and without: what is completed does not depend on the cut either."""
+    method = TemperedSMC(draws=PARTICLES, chains=REPLICATES, moves=1, last_moves=1)
+    slope = np.random.default_rng(0).normal(size=(2, inputs)) / np.sqrt(inputs)
+    posterior = Posterior(Normal(0.0, 1.0, inputs), Layered.from_arrays([slope]), Gaussian([0.3, 0.2], 0.1))
+    tree = invert(posterior, method, progress=False, verdict=False)
+    stages = [len(powers) - 1 for powers in provenance(tree)["notes"]["temperatures"]]
+    monkeypatch.setattr(Bar, "update", Interrupt(stages[0] + 1).update)
+    part = invert(posterior, method, progress=False, verdict=False)
+    monkeypatch.undo()
+    assert provenance(part)["interrupted"]
+    assert part["posterior"].sizes["chain"] == 1
+    for given in (method, None):
+        again = invert(posterior, given, progress=False, verdict=False, resume=part)
+        for group in ("posterior", "sample_stats", "posterior_predictive"):
+            assert again[group].dataset.identical(tree[group].dataset)
+        assert provenance(again)["notes"] == provenance(tree)["notes"]
 
 
 def test_views_that_there_are_not() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from probinv._errors import NumericalError
 from probinv._typing import PRNGKey
 from probinv.methods._base import Cost, Draws, Progress
-from probinv.methods.kernels.crank_nicolson import ANGLE_MOST, Move
+from probinv.methods.kernels.crank_nicolson import ANGLE_MOST, Move, Particle
 from probinv.methods.smc._levels import combined, family_variance, next_level
 from probinv.methods.smc._particles import Mover, Population
+from probinv.methods.smc._replicates import load_replicates, save_replicates
 
 PROGRESS = 100
 """Steps that are reported for each population."""
@@ -61,7 +62,7 @@ class Replicate(NamedTuple):
     """One population taken through the schedule; where no particle reached a level, where it ended."""
 
     population: Population
-    fractions: list[float]
+    fractions: np.ndarray
 
     @property
     def log_probability(self) -> float:
@@ -69,8 +70,27 @@ class Replicate(NamedTuple):
         return -math.inf if 0.0 in self.fractions else float(np.sum(np.log(self.fractions)))
 
 
-def run_subset(settings: Settings, view: Any, key: PRNGKey, progress: Progress) -> Draws:
-    """The particles of every replicate at the end, and P(wish)."""
+class Finished(NamedTuple):
+    """A replicate, and what the run had counted when it was done."""
+
+    replicate: Replicate
+    moves: int
+    undefined: int
+    undefined_first: int
+
+
+BLANK = Finished(Replicate(Population(0, Particle(*[0] * 5), np.zeros(0)), np.zeros(0)), 0, 0, 0)  # type: ignore[arg-type]
+
+
+def run_subset(
+    settings: Settings,
+    view: Any,
+    key: PRNGKey,
+    progress: Progress,
+    resume: dict[str, np.ndarray] | None,
+) -> Draws:
+    """The particles of every replicate at the end, and P(wish). A run that goes on finds the levels again."""
+    kept: list[Finished] = load_replicates(BLANK, resume, settings.particles)
     mover = Mover(view, key, settings.particles)
     began = time.perf_counter()
     try:
@@ -79,18 +99,22 @@ def run_subset(settings: Settings, view: Any, key: PRNGKey, progress: Progress) 
         raise KeyboardInterrupt("interrupted before the levels were found: no draw to keep") from None
     if not schedule.reached:
         return _nearest(settings, mover, schedule, time.perf_counter() - began)
-    done: list[Replicate] = []
     interrupted = False
+    if kept:
+        mover.moves, mover.undefined, mover.undefined_first = kept[-1][1:]
     try:
-        for number in range(1, settings.replicates + 1):
-            done.append(replicate(schedule.levels, mover, number, progress))
+        for number in range(len(kept) + 1, settings.replicates + 1):
+            found = replicate(schedule.levels, mover, number, progress)
+            kept.append(Finished(found, mover.moves, mover.undefined, mover.undefined_first))
     except KeyboardInterrupt:
-        if not done:
+        if not kept:
             raise KeyboardInterrupt("interrupted in the first replicate: no draw to keep") from None
         interrupted = True
     cost = Cost(0, mover.seconds_compile, time.perf_counter() - began)
+    done = [one.replicate for one in kept]
     z, stats = _gathered([one.population for one in done], schedule.levels)
-    return Draws(z, stats, cost, {}, interrupted, _notes(settings, mover, schedule, done))
+    state = save_replicates(kept) if interrupted else {}
+    return Draws(z, stats, cost, state, interrupted, _notes(settings, mover, schedule, done), whole=True)
 
 
 def pilot(settings: Settings, mover: Mover, progress: Progress) -> Schedule:
@@ -170,14 +194,14 @@ def replicate(levels: list[Level], mover: Mover, number: int, progress: Progress
         fractions.append(float(inside.mean()))
         if not inside.any():
             progress.update(PROGRESS - shown, f"replicate {number}")
-            return Replicate(population, fractions)
+            return Replicate(population, np.array(fractions))
         population = population.selected(inside, mover.uniform(population, k))
         population = mover.move(population, level.move, k, 0, level.moves)
         part = PROGRESS * (k + 1) // len(levels)
         progress.update(part - shown, f"replicate {number}")
         shown = part
     assert (population.at.margin >= 0).all(), "a move has left the region"
-    return Replicate(population, fractions)
+    return Replicate(population, np.array(fractions))
 
 
 def _gathered(populations: list[Population], levels: list[Level]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -207,7 +231,7 @@ def _notes(settings: Settings, mover: Mover, schedule: Schedule, done: list[Repl
         "log_evidence_error": _json(found.error),
         "log_evidence_replicates": [_json(value) for value in logs],
         "levels": [levels for _ in done],
-        "fractions": [one.fractions for one in done],
+        "fractions": [one.fractions.tolist() for one in done],
         "moves": [level.moves for level in schedule.levels],
         "step_sizes": [float(level.move.step) for level in schedule.levels],
         "replicates_lost": int(np.sum(~np.isfinite(logs))),

@@ -14,6 +14,7 @@ from probinv.methods._base import Cost, Draws, Progress
 from probinv.methods.kernels.projected import ON_TARGET, dependent, in_units, spread_of
 from probinv.methods.smc._mutate import Settings, fit, mutate, prior_draws, projected, residuals
 from probinv.methods.smc._population import log_mean_exp, next_power, systematic, worth
+from probinv.methods.smc._replicates import load_replicates, save_replicates
 from probinv.methods.smc._transport import SIZE_MOST, transport
 from probinv.posterior import Path
 
@@ -40,7 +41,7 @@ class Replicate(NamedTuple):
     z: np.ndarray
     ancestor: np.ndarray
     log_evidence: float
-    powers: list[float]
+    powers: np.ndarray
     acceptance: float
     step: float
     totals: np.ndarray
@@ -48,23 +49,38 @@ class Replicate(NamedTuple):
     lost: int
 
 
-def run_tempered(settings: Settings, plan: Plan, view: Path, key: PRNGKey, progress: Progress) -> Draws:
+BLANK = Replicate(*[0] * len(Replicate._fields))  # type: ignore[arg-type]
+
+
+def run_tempered(
+    settings: Settings,
+    plan: Plan,
+    view: Path,
+    key: PRNGKey,
+    progress: Progress,
+    resume: dict[str, np.ndarray] | None,
+) -> Draws:
     """Equally weighted draws of every replicate."""
     began, compiled = time.perf_counter(), 0.0
-    done: list[Replicate] = []
+    done: list[Replicate] = load_replicates(BLANK, resume, plan.particles)
+    before = len(done)
     interrupted = False
     try:
         for number, key_one in enumerate(jax.random.split(key, plan.replicates)):
+            if number < before:
+                continue
             run = _Run(settings, plan, view, key_one, progress)
-            if number == 0:
+            if number == before:
                 compiled = run.compile()
             done.append(run.run())
     except KeyboardInterrupt:
         if not done:
             raise KeyboardInterrupt("interrupted in the first replicate: there is no draw to keep") from None
         interrupted = True
-    cost = Cost(int(sum(one.totals[1] for one in done)), compiled, time.perf_counter() - began - compiled)
-    return Draws(np.stack([one.z for one in done]), _stats(done), cost, {}, interrupted, _notes(plan, done))
+    gradients = int(sum(one.totals[1] for one in done[before:]))
+    cost = Cost(gradients, compiled, time.perf_counter() - began - compiled)
+    z, state = np.stack([one.z for one in done]), save_replicates(done) if interrupted else {}
+    return Draws(z, _stats(done), cost, state, interrupted, _notes(plan, done), whole=True)
 
 
 def _stats(done: list[Replicate]) -> dict[str, np.ndarray]:
@@ -93,7 +109,7 @@ def _notes(plan: Plan, done: list[Replicate]) -> dict[str, Any]:
         "log_evidence": log_mean_exp(evidence) if known.any() else None,
         "log_evidence_error": error,
         "log_evidence_replicates": [float(one) if np.isfinite(one) else None for one in evidence],
-        "temperatures": [one.powers for one in done],
+        "temperatures": [one.powers.tolist() for one in done],
         "lost_particles": [one.lost for one in done],
         "failed_trajectories": [int(one.totals[2]) for one in done],
     }
@@ -109,7 +125,7 @@ def ladder(
     run = _Run(settings, plan, view, key, _Silent())
     run.carried = False
     done = run.run(arrive=False)
-    return run.view, np.array(done.powers), done.z, int(done.totals[1])
+    return run.view, done.powers, done.z, int(done.totals[1])
 
 
 class _Silent:
@@ -165,9 +181,8 @@ class _Run:
         if self.view.exact and arrived and arrive:
             z, ancestor, lost = self._arrive(z, ancestor)
             arrived = lost < len(z)
-        return Replicate(
-            z, ancestor, log_evidence, powers, self.acceptance, float(self.step), self.totals, arrived, lost
-        )
+        end = np.array(powers), self.acceptance, float(self.step), self.totals, arrived, lost
+        return Replicate(z, ancestor, log_evidence, *end)
 
     def _next(self, z: np.ndarray, power: float) -> tuple[float, np.ndarray, np.ndarray]:
         """The next b, where the particles are then, and their log weights.

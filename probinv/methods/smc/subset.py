@@ -72,9 +72,7 @@ class SubsetSimulation(AbstractMethod):
         self, view: Region, key: PRNGKey, progress: Progress, resume: dict[str, np.ndarray] | None = None
     ) -> Draws:
         """The particles of all replicates on the last level; where the wish is not met, the nearest found."""
-        if resume is not None:
-            raise InputError("resume cannot be used", "SubsetSimulation keeps no state", "run it again")
         settings = Settings(
             self.draws, self.chains, float(self.fraction), float(self.rarest), max(self.moves, 1)
         )
-        return run_subset(settings, view, key, progress)
+        return run_subset(settings, view, key, progress, resume)

@@ -76,9 +76,7 @@ class TemperedSMC(AbstractMethod):
     def run(
         self, view: Path, key: PRNGKey, progress: Progress, resume: dict[str, np.ndarray] | None = None
     ) -> Draws:
-        """The draws of all replicates; see `AbstractMethod.run`."""
-        if resume is not None:
-            raise InputError("resume is for chains", "a population cannot be continued", "start anew")
+        """The draws of all replicates; an interrupted run goes on with those that are not finished."""
         settings = settings_for(view, self.target_accept, self.draws)
         plan = Plan(self.draws, self.chains, self.moves, self.last_moves, float(self.keep))
-        return run_tempered(settings, plan, view, key, progress)
+        return run_tempered(settings, plan, view, key, progress, resume)
