@@ -39,7 +39,7 @@ def view(wish: str) -> Constraint:
 def starts(wish: str) -> tuple[Point, Momentum]:
     """Points of the manifold, far apart, and momenta."""
     key_start, key_momentum = jax.random.split(jax.random.key(1))
-    at = projected_start(view(wish), key_start, POINTS).at
+    at = projected_start(view(wish), key_start, POINTS, 0)[0].at
     return at, jax.vmap(lifted.draw_momentum)(at, jax.random.split(key_momentum, POINTS))
 
 
@@ -303,7 +303,7 @@ def test_independent_proposals_of_a_linear_map_are_always_accepted(
     y_star = slope @ np.ones(4)
     wish = Gaussian(y_star, sigma) if sigma else Exactly(y_star)
     v = Constraint.of(Posterior(Normal(0.0, 1.0, 4), lambda x: slope @ x, wish))
-    at = projected_start(v, key, POINTS).at
+    at = projected_start(v, key, POINTS, 0)[0].at
 
     @jax.jit
     def run(at: Point, here: Point, keys: jax.Array) -> Any:

@@ -30,7 +30,6 @@ class Projected(NamedTuple):
         log_density: (candidate,), -inf where the manifold was not found.
         finite: fraction of the prior draws at which the residual and its Jacobian are finite.
         jacobians: how many were evaluated for each candidate.
-        nearest: so many of the last were pulled to the least |z|^2 + |eta|^2.
     """
 
     at: Point
@@ -38,32 +37,39 @@ class Projected(NamedTuple):
     log_density: np.ndarray
     finite: float
     jacobians: int
-    nearest: int
 
 
-def projected_start(view: Any, key: PRNGKey, candidates: int, nearest: int = 0) -> Projected:
+def projected_start(view: Any, key: PRNGKey, candidates: int, nearest: int) -> tuple[Projected, Projected]:
     r"""u_{t+1} = u_t - a_t A^T G^-1 c(u_t),  u = (z, eta),  A = (J, S),  G = A A^T,  u_0 = (z_0 ~ p(z), 0).
 
-    Gauss-Newton steps of least norm, at most one unit long, shortened where |c| does not fall. The last
-    `nearest` of the candidates are also pulled along the manifold to where |u| is smallest.
+    Gauss-Newton steps of least norm, at most one unit long, shortened where |c| does not fall.
+
+    Returns:
+        `candidates` points, and `nearest` others that were also pulled along the manifold to where |u| is
+        smallest.
 
     Raises:
         NumericalError: the residual or its Jacobian is not finite at any of the prior draws, or the manifold
             was found where J J^T + s^2 is singular.
     """
-    pulled = np.arange(candidates) >= candidates - nearest
-    at, *found = _project(view, jax.random.split(key, candidates), jnp.asarray(pulled))
+    pulled = np.arange(candidates + nearest) >= candidates
+    at, *found = _project(view, jax.random.split(key, candidates + nearest), jnp.asarray(pulled))
     before, after, log_density, regular, finite = (np.asarray(part) for part in found)
     if not finite.any():
         raise NumericalError(
-            f"the output or its derivative is NaN or infinite at all of {candidates} draws from the prior",
+            f"the output or its derivative is NaN or infinite at all of {len(finite)} draws from the prior",
             "the network returns no finite value there",
             "check the network on inputs drawn from the prior, and the prior's bounds",
         )
     away = in_units(after, spread_of(before))
     if (~regular & (away <= ON_TARGET)).any():
         raise dependent()
-    return Projected(at, away, log_density, float(finite.mean()), STEPS + 1, nearest)
+
+    def part(rows: np.ndarray) -> Projected:
+        some = jax.tree.map(lambda leaf: leaf[rows], at)
+        return Projected(some, away[rows], log_density[rows], float(finite.mean()), STEPS + 1)
+
+    return part(~pulled), part(pulled)
 
 
 def spread_of(r: np.ndarray) -> np.ndarray:
@@ -94,7 +100,7 @@ def dependent() -> NumericalError:
 
 def pick(start: Projected, key: PRNGKey, chains: int) -> Point:
     """`chains` candidates: those within 20 nats of the best in random order, then the next best."""
-    log_density = start.log_density[: len(start.log_density) - start.nearest]
+    log_density = start.log_density
     order = np.argsort(np.asarray(jax.random.uniform(key, log_density.shape)))
     best = log_density.max()
     near = [k for k in order if log_density[k] >= best - SLACK_NATS]
@@ -103,14 +109,14 @@ def pick(start: Projected, key: PRNGKey, chains: int) -> Point:
     return jax.tree.map(lambda leaf: leaf[picked], start.at)
 
 
-def references(start: Projected, at: Point) -> Point:
-    """For each point the nearest of the pulled candidates; itself where none of those is on the manifold."""
-    known = np.flatnonzero(np.isfinite(start.log_density[-start.nearest :])) - start.nearest
+def references(pulled: Projected, at: Point) -> Point:
+    """For each point the nearest of those that were pulled; itself where none of those is on the manifold."""
+    known = np.flatnonzero(np.isfinite(pulled.log_density))
     if not len(known):
         return at
-    u, of = (np.concatenate([point.z, point.eta], axis=1) for point in (at, start.at))
+    u, of = (np.concatenate([point.z, point.eta], axis=1) for point in (at, pulled.at))
     picked = known[((u[:, None] - of[known]) ** 2).sum(axis=2).argmin(axis=1)]
-    return jax.tree.map(lambda leaf: leaf[picked], start.at)
+    return jax.tree.map(lambda leaf: leaf[picked], pulled.at)
 
 
 @eqx.filter_jit

@@ -65,13 +65,13 @@ def run_lifted(
     gradients = 0
     if resume is None:
         candidates = max(CANDIDATES, 2 * plan.chains)
-        start = projected_start(view, key_start, candidates + NEAREST, NEAREST)
+        start, pulled = projected_start(view, key_start, candidates, NEAREST)
         notes["finite_under_prior"] = start.finite
-        gradients = start.jacobians * len(start.away) * min(view.outputs, view.size)
+        gradients = start.jacobians * (candidates + NEAREST) * min(view.outputs, view.size)
         if not np.isfinite(start.log_density).any():
             return _nearest(start, plan, Cost(gradients, time.perf_counter() - began, 0.0), notes)
         at = pick(start, key_pick, plan.chains)
-        frames = jax.vmap(frame)(references(start, at))
+        frames = jax.vmap(frame)(references(pulled, at))
     else:
         at = _blank(view, plan.chains)
         frames = jax.vmap(frame)(at)
