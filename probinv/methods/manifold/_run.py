@@ -165,13 +165,20 @@ def advance(
         state, new = jax.lax.fori_loop(0, thin, lambda _, pair: inner(pair), begin)
         return state, {name: out[name].at[row].set(new[name]) for name in out}
 
-    shapes = jax.eval_shape(transition, state)[1]
-    out = {name: jnp.zeros((rows, *one.shape), one.dtype) for name, one in shapes.items()}
+    out = _empty(rows, state.at.z)
     return jax.lax.fori_loop(0, count, draw, (state, out))
 
 
 SUMMED = ("n_steps", "n_gradients", "not_projected", "not_reversible")
 """Of the transitions between two draws that are kept."""
+
+
+def _empty(rows: int, z: Array) -> dict[str, Array]:
+    """Room for `rows` records. Written out: to ask JAX for the shapes would trace a transition twice."""
+    chains = len(z)
+    out = dict.fromkeys(("lp", "energy", "acceptance_rate", "step_size"), jnp.zeros((rows, chains)))
+    out |= dict.fromkeys(SUMMED, jnp.zeros((rows, chains), int))
+    return out | {"z": jnp.zeros((rows, *z.shape)), "diverging": jnp.zeros((rows, chains), bool)}
 
 
 def _record(
