@@ -5,7 +5,7 @@ from typing import Any, final
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from probinv._errors import InputError
 from probinv._typing import Flag, PRNGKey, Scalar, Y
@@ -18,8 +18,9 @@ from probinv.likelihood._base import (
     YStar,
 )
 
-# One entry for each axis; a list of positions is kept as a tuple, because a static field has to be hashable.
-type Index = tuple[int | slice | EllipsisType | tuple[int, ...], ...]
+# One entry for each axis; None stands for positions, which are kept apart: at other ones nothing recompiles.
+type Pattern = tuple[slice | EllipsisType | None, ...]
+type Positions = tuple[Int[Array | np.ndarray, "..."], ...]
 
 
 def On(index: Any, likelihood: Any) -> "OnLikelihood | ConstraintOn | ResidualOn | RegionOn":
@@ -46,26 +47,37 @@ def On(index: Any, likelihood: Any) -> "OnLikelihood | ConstraintOn | ResidualOn
             f"got {type(likelihood).__name__}",
             "for example On(0, Gaussian(7.0, 0.1))",
         )
-    axes = tuple(_as_axis(entry) for entry in (index if isinstance(index, tuple) else (index,)))
+    axes = [_as_axis(entry) for entry in (index if isinstance(index, tuple) else (index,))]
+    where = (
+        tuple(None if isinstance(entry, np.ndarray) else entry for entry in axes),
+        tuple(entry for entry in axes if isinstance(entry, np.ndarray)),
+    )
     if isinstance(likelihood, AbstractResidualLikelihood):
-        return ResidualOn(likelihood, axes)
+        return ResidualOn(likelihood, *where)
     if isinstance(likelihood, AbstractConstraintLikelihood):
-        return ConstraintOn(likelihood, axes)
+        return ConstraintOn(likelihood, *where)
     if isinstance(likelihood, AbstractRegionLikelihood):
-        return RegionOn(likelihood, axes)
-    return OnLikelihood(likelihood, axes)
+        return RegionOn(likelihood, *where)
+    return OnLikelihood(likelihood, *where)
 
 
 class AbstractOn(AbstractLikelihood):
     """What all kinds share."""
 
     likelihood: AbstractLikelihood
-    index: Index = eqx.field(static=True)
+    pattern: Pattern = eqx.field(static=True)
+    positions: Positions
+
+    @property
+    def index(self) -> tuple[Any, ...]:
+        """What y is indexed by."""
+        left = iter(self.positions)
+        return tuple(next(left) if entry is None else entry for entry in self.pattern)
 
     def check(self, shape: tuple[int, ...]) -> None:
         position = np.arange(int(np.prod(shape))).reshape(shape)
         try:
-            part = np.asarray(position[_numpy_index(self.index)])
+            part = np.asarray(position[self.index])
         except IndexError as error:
             raise InputError(
                 f"index {_index_words(self.index)} does not fit an output of shape {shape}",
@@ -99,7 +111,7 @@ class AbstractOn(AbstractLikelihood):
     def target_for(self, shape: tuple[int, ...]) -> np.ndarray:
         """That of the inner wish at its place, NaN elsewhere."""
         placed = np.full(shape, np.nan)
-        place = _numpy_index(self.index)
+        place = self.index
         placed[place] = self.likelihood.target_for(placed[place].shape)
         return placed
 
@@ -107,7 +119,7 @@ class AbstractOn(AbstractLikelihood):
         return self.likelihood.describe(f"{name}{_index_words(self.index)}")
 
     def _part(self, y: Y) -> Float[Array, "..."]:
-        return y[_numpy_index(self.index)]
+        return y[self.index]
 
 
 @final
@@ -116,7 +128,7 @@ class OnLikelihood(AbstractOn):
 
     def at(self, y_star: Any) -> "OnLikelihood":
         """The same wish with another Y* of the inner likelihood."""
-        return OnLikelihood(self.likelihood.at(y_star), self.index)
+        return OnLikelihood(self.likelihood.at(y_star), self.pattern, self.positions)
 
 
 @final
@@ -131,7 +143,7 @@ class ResidualOn(AbstractOn, AbstractResidualLikelihood):
     def at(self, y_star: Any) -> "ResidualOn":
         """The same wish with another Y* of the inner likelihood."""
         inner: Any = self.likelihood.at(y_star)
-        return ResidualOn(inner, self.index)
+        return ResidualOn(inner, self.pattern, self.positions)
 
 
 @final
@@ -157,7 +169,7 @@ class ConstraintOn(AbstractOn, AbstractConstraintLikelihood):
     def at(self, y_star: Any) -> "ConstraintOn":
         """The same wish with another Y* of the inner likelihood."""
         inner: Any = self.likelihood.at(y_star)
-        return ConstraintOn(inner, self.index)
+        return ConstraintOn(inner, self.pattern, self.positions)
 
 
 @final
@@ -173,16 +185,16 @@ class RegionOn(AbstractOn, AbstractRegionLikelihood):
     def at(self, y_star: Any) -> "RegionOn":
         """The same wish with another Y* of the inner region."""
         inner: Any = self.likelihood.at(y_star)
-        return RegionOn(inner, self.index)
+        return RegionOn(inner, self.pattern, self.positions)
 
 
-def _as_axis(entry: Any) -> int | slice | EllipsisType | tuple[int, ...]:
+def _as_axis(entry: Any) -> slice | EllipsisType | np.ndarray:
     if isinstance(entry, slice) or entry is Ellipsis:
         return entry
     if _is_int(entry):
-        return int(entry)
+        return np.asarray(int(entry))
     if isinstance(entry, list | np.ndarray) and np.ndim(entry) == 1 and all(_is_int(one) for one in entry):
-        return tuple(int(one) for one in entry)
+        return np.array(entry, int)
     raise InputError(
         f"index {entry!r} is not known",
         "outputs are named by an int, a slice or a list of ints",
@@ -194,20 +206,14 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _numpy_index(index: Index) -> tuple[Any, ...]:
-    return tuple(np.array(entry, int) if isinstance(entry, tuple) else entry for entry in index)
-
-
-def _index_words(index: Index) -> str:
+def _index_words(index: tuple[Any, ...]) -> str:
     return f"[{', '.join(_entry_words(entry) for entry in index)}]"
 
 
-def _entry_words(entry: int | slice | EllipsisType | tuple[int, ...]) -> str:
+def _entry_words(entry: Any) -> str:
     if isinstance(entry, slice):
         start, stop, step = (
             "" if part is None else str(part) for part in (entry.start, entry.stop, entry.step)
         )
         return f"{start}:{stop}" + (f":{step}" if step else "")
-    if isinstance(entry, tuple):
-        return str(list(entry))
-    return "..." if entry is Ellipsis else str(entry)
+    return "..." if entry is Ellipsis else str(np.asarray(entry).tolist())

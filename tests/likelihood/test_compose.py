@@ -1,5 +1,8 @@
 """Product and On."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,6 +56,23 @@ def test_index_is_that_of_numpy(index: object, shape: tuple[int, ...]) -> None:
     wish = On(index, Gaussian(np.zeros(shape), 1.0))
     wish.check((3,))
     np.testing.assert_array_equal(wish.residual(jnp.asarray(y)), np.ravel(y[index]))
+
+
+def test_another_output_compiles_nothing() -> None:
+    traced = []
+
+    @jax.jit
+    def residual(wish: Any, y: jax.Array) -> jax.Array:
+        traced.append(y)
+        return wish.residual(y)
+
+    y = jnp.array([1.0, 2.0, 3.0])
+    found = [float(residual(On(k, Gaussian(0.0, 1.0)), y)[0]) for k in (0, 2, -2)]
+    assert found == [1.0, 3.0, 2.0]
+    assert len(traced) == 1
+    np.testing.assert_array_equal(residual(On([2, 0], Gaussian([0.0, 0.0], 1.0)), y), [3.0, 1.0])
+    np.testing.assert_array_equal(residual(On([0, 1], Gaussian([0.0, 0.0], 1.0)), y), [1.0, 2.0])
+    assert len(traced) == 2
 
 
 @pytest.mark.parametrize("index", [3, -4, [0, 3], slice(5, 9), [1, 1], [0, -3], (0, 0)])
