@@ -307,7 +307,7 @@ def test_independent_proposals_of_a_linear_map_are_always_accepted(
 
     @jax.jit
     def run(at: Point, here: Point, keys: jax.Array) -> Any:
-        return jax.vmap(partial(independent_move, v))(jax.vmap(frame)(here), at, keys)
+        return jax.vmap(partial(independent_move, v))(frame(here), at, keys)
 
     away = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), at)
     new, probability, _ = run(at, away, jax.random.split(key, POINTS))

@@ -25,7 +25,7 @@ class Projected(NamedTuple):
     """Candidates, one a row.
 
     Attributes:
-        at: the points, every leaf with a leading axis of candidates.
+        at: the points, every leaf a NumPy array with a leading axis of candidates.
         away: (candidate,), the largest |r + s eta| in units of the spread of r under the prior.
         log_density: (candidate,), -inf where the manifold was not found.
         finite: fraction of the prior draws at which the residual and its Jacobian are finite.
@@ -53,8 +53,8 @@ def projected_start(view: Any, key: PRNGKey, candidates: int, nearest: int) -> t
             was found where J J^T + s^2 is singular.
     """
     pulled = np.arange(candidates + nearest) >= candidates
-    at, *found = _project(view, jax.random.split(key, candidates + nearest), jnp.asarray(pulled))
-    before, after, log_density, regular, finite = (np.asarray(part) for part in found)
+    projected = _project(view, jax.random.split(key, candidates + nearest), jnp.asarray(pulled))
+    at, before, after, log_density, regular, finite = jax.tree.map(np.asarray, projected)
     if not finite.any():
         raise NumericalError(
             f"the output or its derivative is NaN or infinite at all of {len(finite)} draws from the prior",

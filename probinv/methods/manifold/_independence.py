@@ -31,7 +31,7 @@ from probinv.methods.kernels.lifted import (
 
 
 class Frame(NamedTuple):
-    """Of a reference point u*: A*, and (z, eta) = N v*, its part across, where searches begin."""
+    """A reference point u* = (z, eta), and its A*. Searches begin at its height over the plane."""
 
     gram: Gram
     z: Z
@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 def frame(at: Point) -> Frame:
     """The frame at a point of the manifold."""
-    return Frame(at.gram, *_across(at.gram, at.z, at.eta))
+    return Frame(at.gram, at.z, at.eta)
 
 
 def independent_move(view: Any, frame: Frame, at: Point, key: PRNGKey) -> tuple[Point, Scalar, Count]:
@@ -73,7 +73,7 @@ def _across(gram: Gram, z: Z, eta: Rows) -> tuple[Z, Rows]:
 def _search(view: Any, frame: Frame, z: Z, eta: Rows) -> tuple[Z, Rows, Flag, Count]:
     """The u of the manifold over the tangent part of (z, eta), whether it was found, and Newton steps."""
     slack = frame.gram.slack
-    off_z, off_eta = _across(frame.gram, z, eta)
+    off_z, off_eta = _across(frame.gram, z - frame.z, eta - frame.eta)
 
     def go_on(carry: tuple[Z, Rows, Scalar, Count]) -> Flag:
         _, _, moved, count = carry
@@ -85,7 +85,7 @@ def _search(view: Any, frame: Frame, z: Z, eta: Rows) -> tuple[Z, Rows, Flag, Co
         dz, deta = across_between(here, frame.gram, r + slack * eta)
         return z - dz, eta - deta, jnp.sqrt(jnp.sum(dz**2) + jnp.sum(deta**2)), count + 1
 
-    start = (z - off_z + frame.z, eta - off_eta + frame.eta, jnp.ones(()), jnp.zeros((), int))
+    start = (z - off_z, eta - off_eta, jnp.ones(()), jnp.zeros((), int))
     z, eta, moved, count = jax.lax.while_loop(go_on, newton, start)
     return z, eta, moved <= NEWTON_ENOUGH, count
 

@@ -71,11 +71,12 @@ def run_lifted(
         if not np.isfinite(start.log_density).any():
             return _nearest(start, plan, Cost(gradients, time.perf_counter() - began, 0.0), notes)
         at = pick(start, key_pick, plan.chains)
-        frames = jax.vmap(frame)(references(pulled, at))
+        frames = frame(references(pulled, at))
     else:
         at = _blank(view, plan.chains)
-        frames = jax.vmap(frame)(at)
+        frames = frame(at)
     accepted = jnp.full((), ACCEPTED_FIRST, float)
+    at, frames = jax.tree.map(jnp.asarray, (at, frames))
     state = State(at, frames, accepted, first_step(STEP_FIRST), jnp.zeros((), int))
     if resume is not None:
         state = restore_state(state, resume)
