@@ -143,8 +143,7 @@ def check_projection(e: Evidence) -> Findings:
         )
         + ". Such trajectories are rejected"
         + (": chains may not get to places that they could only reach so." if most else "."),
-        "Raise target_accept or set a smaller step_size; if it stays, look for NaN and kinks (ReLU) of the "
-        "network near the draws.",
+        "Raise target_accept; if it stays, look for NaN and kinks (ReLU) of the network near the draws.",
         Verdict.UNKNOWN if most else Verdict.OK,
     )
     return Findings((reason,), numbers, {})
