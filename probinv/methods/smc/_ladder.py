@@ -17,8 +17,16 @@ from probinv.methods.kernels.blocks import Blocks, restore_state, save_state
 from probinv.methods.kernels.blocks import Plan as ChainPlan
 from probinv.methods.kernels.lifted import STEP_MOST
 from probinv.methods.smc import _mutate
-from probinv.methods.smc._mutate import Settings, lifted_move, lifted_point, plain_move, plain_point
-from probinv.methods.smc._tempering import Plan, ladder
+from probinv.methods.smc._mutate import (
+    Settings,
+    lifted_move,
+    lifted_point,
+    plain_move,
+    plain_point,
+    shortened,
+)
+from probinv.methods.smc._population import log_mean_exp
+from probinv.methods.smc._tempering import NOT_FOUND, Plan, ladder, on_the_set
 
 MOVES = 2
 """Transitions between two rounds of swaps."""
@@ -61,12 +69,10 @@ def run_parallel(
     key_ladder, key_first, key_run, key_last = jax.random.split(key, 4)
     began = time.perf_counter()
     if resume is None:
-        view, powers, z, gradients = ladder(settings, Plan(PILOT, 1, 2, 2, 0.5), view, key_ladder)
+        view, powers, z, gradients = _pilots(settings, view, jax.random.split(key_ladder, plan.chains))
     else:
-        powers, gradients = resume["powers"], 0
-        view = eqx.tree_at(lambda path: path.unit, view, resume["unit"])
-        z = np.zeros((PILOT, view.size))
-    state = _begin(z, len(powers), plan.chains, key_first)
+        view, powers, z, gradients = _resumed(view, resume, plan.chains)
+    state = _begin(z, len(powers), key_first)
     if resume is not None:
         state = restore_state(state, resume)
     advancing = partial(advance, settings, view, key_run, jnp.asarray(powers), jnp.asarray(plan.warmup))
@@ -84,12 +90,34 @@ def run_parallel(
     return Draws(z, drawn, cost, saved, interrupted, _notes(view, powers, loop, drawn, plan, lost))
 
 
-def _begin(z: np.ndarray, rungs: int, chains: int, key: PRNGKey) -> State:
-    """Every walker somewhere in the population that the ladder was made with."""
-    place = np.asarray(jax.random.randint(key, (chains, rungs), 0, len(z)))
+def _pilots(settings: Settings, view: Any, keys: Array) -> tuple[Any, np.ndarray, np.ndarray, int]:
+    """The ladder, and a population for each chain.
+
+    Chains that began in one population would share its errors, and no spread between them would tell.
+    """
+    plan = Plan(PILOT, 1, 2, 2, 0.5)
+    found = [ladder(settings, plan, view, key) for key in keys]
+    view, powers, _, _ = found[0]
+    return view, powers, np.stack([z for _, _, z, _ in found]), sum(count for *_, count in found)
+
+
+def _resumed(
+    view: Any, resume: dict[str, np.ndarray], chains: int
+) -> tuple[Any, np.ndarray, np.ndarray, int]:
+    """The ladder of the run that is continued; the populations are only shapes."""
+    known = {"powers": np.zeros(len(resume.get("powers", ()))), "unit": view.unit}
+    known = {name: np.asarray(value) for name, value in restore_state(known, resume).items()}
+    view = eqx.tree_at(lambda path: path.unit, view, known["unit"])
+    return view, known["powers"], np.zeros((chains, PILOT, view.size)), 0
+
+
+def _begin(z: np.ndarray, rungs: int, key: PRNGKey) -> State:
+    """Every walker somewhere in the (chain, particle, n) populations of the pilots."""
+    chains = len(z)
+    place = np.asarray(jax.random.randint(key, (chains, rungs), 0, z.shape[1]))
     zero = jnp.zeros((chains, rungs), int)
     return State(
-        jnp.asarray(z[place]),
+        jnp.asarray(np.take_along_axis(z, place[:, :, None], axis=1)),
         zero,
         jnp.full(rungs, np.log(STEP_FIRST), float),
         jnp.zeros(rungs - 1),
@@ -158,8 +186,8 @@ def _round(
 
         def once(j: Array, carry: tuple[Any, Scalar, Array]) -> tuple[Any, Scalar, Array]:
             at, total, counts = carry
-            key_one = jax.random.fold_in(key, j)
-            at, probability, more = transition(view, power, jnp.ones(size), at, key_one, step, steps)
+            key_one, short = shortened(step, jax.random.fold_in(key, j))
+            at, probability, more = transition(view, power, jnp.ones(size), at, key_one, short, steps)
             return at, total + probability / MOVES, counts + more
 
         begun = (begin(view, power, z), jnp.zeros(()), jnp.zeros(3, int))
@@ -207,14 +235,14 @@ def _swap(view: Any, key: PRNGKey, powers: Array, warmup: Array, state: State) -
 
 def _exactly(settings: Settings, view: Any, z: np.ndarray, key: PRNGKey) -> tuple[np.ndarray, int]:
     """Draws at the narrowest tolerance brought to the set itself; those that are lost stay where they are."""
-    flat = jnp.asarray(z.reshape(-1, z.shape[-1]))
-    there, found = _mutate.projected(view, flat, settings.batch)
-    if not np.asarray(found).any():
+    flat = z.reshape(-1, z.shape[-1])
+    there, found = on_the_set(view, flat, settings.batch)
+    if not found.any():
         return z, len(flat)
-    count, step = jnp.asarray(LAST_MOVES), jnp.asarray(STEP_FIRST)
+    count, step = jnp.asarray(LAST_MOVES), jnp.full((), STEP_FIRST, float)
     root = jnp.ones(z.shape[-1])
-    moved = _mutate.mutate(settings, view, jnp.asarray(jnp.inf), root, there, key, count, step)
-    return np.asarray(moved.z).reshape(z.shape), int(np.sum(~np.asarray(found)))
+    moved = _mutate.mutate(settings, view, jnp.asarray(jnp.inf), root, jnp.asarray(there), key, count, step)
+    return np.where(found[:, None], np.asarray(moved.z), flat).reshape(z.shape), int(np.sum(~found))
 
 
 def _notes(
@@ -230,14 +258,16 @@ def _notes(
         )
     share = np.asarray(state.swapped) / np.maximum(np.asarray(state.tried), 1.0)
     error = float(total.std(ddof=1) / np.sqrt(len(total))) if len(total) > 1 else None
-    return {
+    size = drawn["origin"].size
+    notes = {
         "algorithm": "ParallelTempering",
         "thin": plan.thin,
-        "log_evidence": float(np.logaddexp.reduce(total) - np.log(len(total))),
-        "log_evidence_error": error,
-        "log_evidence_replicates": total.tolist(),
+        "log_evidence": log_mean_exp(total) if lost < size else None,
+        "log_evidence_error": error if lost < size else None,
+        "log_evidence_replicates": total.tolist() if lost < size else [None] * len(total),
         "temperatures": [powers.tolist()],
         "swap_rates": share.tolist(),
         "restarts": [len(np.unique(origin)) for origin in drawn["origin"]],
         "lost_particles": lost,
     }
+    return notes | ({} if lost < size else {"not_found": NOT_FOUND})

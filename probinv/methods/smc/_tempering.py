@@ -23,6 +23,7 @@ STEP_FIRST = 1.0
 DENSE_MOST = 200
 """Coordinates up to which the population's full covariance shapes the moves."""
 JITTER = 1e-12
+NOT_FOUND = "no input was found that gives Y*; these are the nearest"
 
 
 class Plan(NamedTuple):
@@ -114,7 +115,7 @@ def _notes(plan: Plan, done: list[Replicate]) -> dict[str, Any]:
         "failed_trajectories": [int(one.totals[2]) for one in done],
     }
     if not all(one.arrived for one in done):
-        notes["not_found"] = "no input was found that gives Y*; these are the nearest"
+        notes["not_found"] = NOT_FOUND
     return notes
 
 
@@ -126,6 +127,19 @@ def ladder(
     run.carried = False
     done = run.run(arrive=False)
     return run.view, done.powers, done.z, int(done.totals[1])
+
+
+def on_the_set(view: Path, z: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Particles brought to { r(z) = 0 }, and which of them are there.
+
+    Raises:
+        NumericalError: some are there, but J J^T cannot be inverted.
+    """
+    there, found = (np.asarray(part) for part in projected(view, jnp.asarray(z), batch))
+    r = np.asarray(residuals(view, jnp.asarray(there), batch))
+    if (~found & (in_units(r, np.asarray(view.unit)) <= ON_TARGET)).any():
+        raise dependent()
+    return there, found
 
 
 class _Silent:
@@ -203,12 +217,7 @@ class _Run:
 
     def _arrive(self, z: np.ndarray, ancestor: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """From the narrowest tolerance to none; particles that lose their way are replaced by others."""
-        there, found = (
-            np.asarray(part) for part in projected(self.view, jnp.asarray(z), self.settings.batch)
-        )
-        r = np.asarray(residuals(self.view, jnp.asarray(there), self.settings.batch))
-        if (~found & (in_units(r, np.asarray(self.view.unit)) <= ON_TARGET)).any():
-            raise dependent()
+        there, found = on_the_set(self.view, z, self.settings.batch)
         lost = int(np.sum(~found))
         if lost == len(z):
             return z, ancestor, lost

@@ -29,14 +29,15 @@ class ParallelTempering(AbstractMethod):
 
     Args:
         draws: draws of each chain that are kept.
-        warmup: rounds that adapt the step sizes, and are dropped.
+        warmup: rounds that adapt the step sizes, and are dropped. A walker needs hundreds from one end of a
+            ladder of 30 to the other, and until then the draws have the mode weights of a small TemperedSMC.
         chains: independent ladders; at least 4 for a trustworthy R-hat.
         thin: rounds of moves and swaps for each draw that is kept.
         target_accept: acceptance that the step sizes are adapted to.
     """
 
     draws: int = 1000
-    warmup: int = 200
+    warmup: int = 1000
     chains: int = 4
     thin: int = 3
     target_accept: float = 0.8
