@@ -103,16 +103,16 @@ def test_the_error_falls_with_more_draws() -> None:
 def test_no_mode_is_frozen_by_a_step_that_is_right_for_the_others() -> None:
     """From x = -.7 a step of 1.5 turns to the other side: with no shorter one the residual stays what it is.
 
-    Of 256 particles in each mode nearly all must move within 20 transitions at a narrow tolerance.
+    One of 8 particles is there, too few to shorten the step of all; nearly all must move in 20 transitions.
     """
     view = Path.of(two(np.zeros((2, 2)), 1.0, LOC, Exactly(Y_STAR)))
     settings = _mutate.settings_for(view, 0.8, 256)
-    signs = np.resize([[1, 1], [1, -1], [-1, 1], [-1, -1]], (256, 2))
+    signs = np.resize([[1, 1]] * 7 + [[-1, 1]], (256, 2))
     z = jnp.asarray(signs * np.sqrt(Y_STAR) - LOC)
     args = jnp.asarray(1e4), jnp.ones(2), z, jax.random.key(1), jnp.asarray(20), jnp.asarray(1.5)
     after = np.asarray(_mutate.mutate(settings, view, *args).z)
     assert np.array_equal(np.sign(after + LOC), signs)
-    assert (after != z).all(axis=1).mean() > 0.95
+    assert (after != z).all(axis=1)[signs[:, 0] < 0].mean() > 0.9
 
 
 @pytest.mark.slow
