@@ -59,7 +59,7 @@ def weights(exact: bool) -> tuple[np.ndarray, float]:
 def four_modes(exact: bool) -> Draws:
     wish = Exactly(Y_STAR) if exact else Gaussian(Y_STAR, SIGMA)
     with double_precision():
-        return run(two(np.zeros((2, 2)), 1.0, LOC, wish), 16, 800, 300)
+        return run(two(np.zeros((2, 2)), 1.0, LOC, wish), 16, 400 if exact else 800, 300)
 
 
 def sides(draws: Draws) -> tuple[np.ndarray, Any]:
@@ -81,7 +81,7 @@ def test_four_modes_of_known_weights(exact: bool) -> None:
     # and known well
     assert up.mean(axis=1).std(axis=0, ddof=1).max() < 0.12
     assert np.exp(evidence(draws) - log_evidence).std(ddof=1) < 0.25
-    assert min(az.ess(up[..., i]) for i in range(2)) > 150
+    assert min(az.ess(up[..., i]) for i in range(2)) > (75 if exact else 150)
     if exact:
         assert np.abs((draws.z + LOC) ** 2 - Y_STAR).max() < 1e-9
         assert draws.notes["lost_particles"] == 0

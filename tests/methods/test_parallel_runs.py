@@ -80,6 +80,17 @@ def test_the_notes_tell_of_the_ladder(whole: Draws) -> None:
     assert notes["log_evidence_error"] > 0
 
 
+def test_a_ladder_is_refined_to_a_length_that_others_have() -> None:
+    powers = np.array([0.0, 1e-3, 0.2, 1.0])
+    found = _ladder.refined(powers)
+    assert len(found) == 8
+    assert np.array_equal(found[[0, 1, 4, 7]], powers)
+    assert (np.diff(found) > 0).all()
+    assert np.array_equal(_ladder.refined(found), found)
+    for two in ([0.0, 1.0], [0.0, 0.5, 1.0]):
+        assert _ladder.refined(np.array(two))[[0, -1]].tolist() == [0.0, 1.0]
+
+
 def test_an_origin_is_the_round_of_the_last_visit_to_the_prior(whole: Draws) -> None:
     """A walker cannot be at the top sooner than it takes to climb; each of its descents gives a new one."""
     origin, rungs = whole.stats["origin"], len(whole.notes["temperatures"][0])

@@ -14,7 +14,7 @@ from probinv.forward import Function, Layered
 from probinv.likelihood import Exactly, Gaussian, Label
 from probinv.methods import Draws, TemperedSMC
 from probinv.methods.smc import _tempering
-from probinv.methods.smc._mutate import Moved
+from probinv.methods.smc._mutate import Moved, batch_of
 from probinv.methods.smc._population import log_mean_exp, next_power, systematic, worth
 from probinv.posterior import Path, Posterior
 from probinv.prior import Normal
@@ -224,6 +224,12 @@ def test_a_tree_is_continued_to_the_bit(inputs: int, monkeypatch: pytest.MonkeyP
         for group in ("posterior", "sample_stats", "posterior_predictive"):
             assert again[group].dataset.identical(tree[group].dataset)
         assert provenance(again)["notes"] == provenance(tree)["notes"]
+
+
+def test_batches_divide_a_population_where_that_does_not_make_them_tiny() -> None:
+    for particles, batch in ((1000, 25), (4096, 32), (24, 24), (1009, 32), (3, 3)):
+        assert batch_of(10, particles) == batch
+    assert batch_of(1_000_000, 1000) == 1
 
 
 def test_views_that_there_are_not() -> None:

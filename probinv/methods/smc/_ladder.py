@@ -31,7 +31,7 @@ from probinv.methods.smc._tempering import NOT_FOUND, Plan, ladder, on_the_set
 MOVES = 2
 """Transitions between two rounds of swaps."""
 STEP_FIRST = 0.7
-PILOT = 256
+PILOT, RUNGS = 256, 8
 LAST_MOVES = 5
 """Transitions of a draw on the set of an exact wish, after it has been projected."""
 
@@ -98,7 +98,16 @@ def _pilots(settings: Settings, view: Any, keys: Array) -> tuple[Any, np.ndarray
     plan = Plan(PILOT, 1, 2, 2, 0.5)
     found = [ladder(settings, plan, view, key) for key in keys]
     view, powers, _, _ = found[0]
-    return view, powers, np.stack([z for _, _, z, _ in found]), sum(count for *_, count in found)
+    return view, refined(powers), np.stack([z for _, _, z, _ in found]), sum(count for *_, count in found)
+
+
+def refined(powers: np.ndarray) -> np.ndarray:
+    """As many rungs as the next multiple of 8, by interpolation of log b: few lengths, so few programs."""
+    rungs = -(-len(powers) // RUNGS) * RUNGS
+    place = np.linspace(0, len(powers) - 2, rungs - 1)
+    inner = np.exp(np.interp(place, np.arange(len(powers) - 1), np.log(powers[1:])))
+    inner[[0, -1]] = powers[[1, -1]]
+    return np.concatenate([[0.0], inner])
 
 
 def _resumed(
@@ -122,7 +131,7 @@ def _begin(z: np.ndarray, rungs: int, key: PRNGKey) -> State:
         jnp.full(rungs, np.log(STEP_FIRST), float),
         jnp.zeros(rungs - 1),
         jnp.zeros(rungs - 1),
-        jnp.full((chains, rungs - 1), -jnp.inf),
+        jnp.full((chains, rungs - 1), -jnp.inf, float),
         jnp.zeros((), int),
     )
 

@@ -45,9 +45,13 @@ def settings_for(view: Path, target_accept: float, particles: int) -> Settings:
 
 
 def batch_of(size: int, particles: int) -> int:
-    """A divisor of the number of particles, bounded by memory."""
-    most = int(np.clip(BATCH_NUMBERS // (size * min(size, 50)), 1, BATCH_MOST))
-    return max(k for k in range(1, min(most, particles) + 1) if particles % k == 0)
+    """A divisor of the number of particles, bounded by memory; of a number without one, a rest is left.
+
+    A rest is one more program to compile, batches of one particle are slow.
+    """
+    most = int(np.clip(BATCH_NUMBERS // (size * min(size, 50)), 1, min(BATCH_MOST, particles)))
+    divisor = max(k for k in range(1, most + 1) if particles % k == 0)
+    return divisor if 4 * divisor >= most else most
 
 
 class Moved(NamedTuple):
