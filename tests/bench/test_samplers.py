@@ -160,7 +160,7 @@ def test_samplers_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samplers, "run", lambda *_: ONE)
     monkeypatch.setattr(samplers, "run_numpyro", lambda *_: ONE | {"ess_per_second": 8.0})
     result = complete(samplers.bench_samplers())
-    assert len(result.rows) == 16
+    assert len(result.rows) == 17
     assert result.figures["10-32-32-1, 0.001"]["ratio"] == 125.0
 
 
