@@ -47,7 +47,7 @@ def main(quick: bool) -> dict[str, Figure]:
             y_star, residuals, tolerance=NOISE
         ),
     }
-    beams = rng.uniform(LOW, HIGH, size=(8 if quick else 40, 4))
+    beams = rng.uniform(LOW, HIGH, size=(4 if quick else 40, 4))
     measured = simulator(beams) + NOISE * rng.normal(size=len(beams))
     predicted = np.asarray(jax.vmap(network)(beams))[:, 0]
     prior = {name: probinv.Uniform(*ends) for name, ends in RANGES.items()}

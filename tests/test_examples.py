@@ -29,8 +29,14 @@ def test_examples_are_short(name):
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) < 100
 
 
+def cases():
+    """Those of many inputs spend their time in running."""
+    wide = {"recurrent", "roman", "xs_and_os"}
+    return [pytest.param(name, marks=[pytest.mark.optimised] * (name in wide)) for name in SCRIPTS]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", cases())
 def test_example_leaves_a_picture(name, monkeypatch, tmp_path, capsys):
     figures = load(name, monkeypatch).main(quick=True)
     assert list(figures) == [name]

@@ -57,7 +57,7 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
         why = "The network computes in single precision, too coarse for LiftedHMC, so NUTS."
         return [Choice(NUTS(), why), after]
     rows = min(int(np.prod(posterior.output_shape)), n)
-    lifted = LiftedHMC(draws=500, chains=8)
+    lifted = LiftedHMC(draws=500, chains=8, thin=4)
     if exact:
         first = Choice(lifted, "An exact wish is a set without volume: LiftedHMC, which samples it.")
         return [first] if likelihood.mixed else [first, after]

@@ -18,6 +18,7 @@ from probinv.posterior import Constraint, Density, Posterior
 from probinv.prior import Normal
 from tests.posterior.zoo import tanh_network
 
+pytestmark = pytest.mark.optimised
 LEVEL = 1e-3  # of all quantities of one calibration together: its false-alarm rate
 
 

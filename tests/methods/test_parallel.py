@@ -26,7 +26,7 @@ from tests.methods.surfaces import ELLIPSE, curve, whitened
 from tests.methods.test_tempered import evidence, map5, score
 from tests.posterior.zoo import tanh_network
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimised]
 Y_STAR, LOC, SIGMA = np.array([0.5, 0.6]), np.array([0.98, 0.3]), 0.01
 
 
@@ -78,9 +78,9 @@ def test_four_modes_of_known_weights(exact: bool) -> None:
     up, wanted = sides(draws)
     assert score(up.mean(axis=1), wanted(weight)).max() < 1
     assert score(np.exp(evidence(draws) - log_evidence), 1.0) < 1
-    # and known well
-    assert up.mean(axis=1).std(axis=0, ddof=1).max() < 0.12
-    assert np.exp(evidence(draws) - log_evidence).std(ddof=1) < 0.25
+    # and known well, with half as many draws less so by a factor of sqrt(2)
+    assert up.mean(axis=1).std(axis=0, ddof=1).max() < (0.17 if exact else 0.12)
+    assert np.exp(evidence(draws) - log_evidence).std(ddof=1) < (0.35 if exact else 0.25)
     assert min(az.ess(up[..., i]) for i in range(2)) > (75 if exact else 150)
     if exact:
         assert np.abs((draws.z + LOC) ** 2 - Y_STAR).max() < 1e-9

@@ -25,7 +25,7 @@ from probinv.prior import Normal, Uniform
 from tests.methods.problems import Silent, linear
 from tests.posterior.zoo import tanh_network
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimised]
 PARTICLES, REPLICATES, MOST = 500, 32, 6.0
 METHOD = SubsetSimulation(draws=PARTICLES, chains=REPLICATES)
 MATRIX = np.array([[0.6, -0.8, 0.0, 0.0], [0.8, 0.6, 0.0, 0.0]])
