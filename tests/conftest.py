@@ -62,9 +62,9 @@ def x64() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _optimised(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiling as users do, where a test is marked so."""
-    usual = jax.config.jax_disable_most_optimizations
-    if request.node.get_closest_marker("optimised"):
-        jax.config.update("jax_disable_most_optimizations", False)
+    usual = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+    marked = request.node.get_closest_marker("optimised") is not None
+    jax.config.update("jax_disable_most_optimizations", usual and not marked)
     yield
     jax.config.update("jax_disable_most_optimizations", usual)
 
