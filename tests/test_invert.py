@@ -417,6 +417,7 @@ def test_the_verdict_is_printed_and_the_bar_shown(capsys: pytest.CaptureFixture[
     assert hidden.err == ""
 
 
+@pytest.mark.slow
 def test_a_likelihood_used_in_single_precision_before_is_not_rounded():
     """JAX 0.12 keeps the float32 value of a NumPy constant; a run inside double precision must not get it."""
     wish = probinv.Gaussian([0.3], 0.1)

@@ -291,6 +291,7 @@ def test_independent_proposals_are_in_detailed_balance(
     assert exchangeable(z, after) < 5.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.3, 1e-5, 0.0])
 @pytest.mark.parametrize("outputs", [1, 2, 6])
 def test_independent_proposals_of_a_linear_map_are_always_accepted(

@@ -197,6 +197,7 @@ def test_nan_is_outside_and_counted(key: jax.Array) -> None:
     assert 0.48 * first < found.notes["nan_margins"] < found.notes["evaluations"]
 
 
+@pytest.mark.slow
 def test_outputs_in_other_units_are_as_likely(key: jax.Array) -> None:
     """y_1 in thousandths: without units its part of the union would be lost at the first level."""
     b = stats.norm.isf(1e-3)

@@ -206,6 +206,7 @@ def test_what_cannot_be_resumed_is_refused(whole: Draws) -> None:
             run(resume=broken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inputs", [3, 30])
 def test_a_tree_is_continued_to_the_bit(inputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ridge reduction and without: what is completed does not depend on the cut either."""
