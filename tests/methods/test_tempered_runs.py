@@ -89,6 +89,12 @@ def test_an_interrupt_keeps_the_replicates_that_are_done(whole: Draws) -> None:
         run(Interrupt(stages[0]))
 
 
+def test_the_last_moves_draw_copies_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the population is not carried to the end, a fifth or more of it are copies before."""
+    monkeypatch.setattr(_tempering, "SIZE_MOST", 0)
+    assert all(len(np.unique(z, axis=0)) == PARTICLES for z in run().z)
+
+
 def still(settings: Any, view: Any, power: Any, root: Any, z: Any, key: Any, count: Any, step: Any) -> Moved:
     """Moves that leave every particle where it is."""
     zero = jnp.zeros((), int)
