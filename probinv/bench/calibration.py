@@ -18,7 +18,7 @@ from probinv._typing import PRNGKey, Scalar, Z
 from probinv.bench.result import Result
 from probinv.forward import Function, Layered
 from probinv.likelihood import AbstractResidualLikelihood, Gaussian
-from probinv.methods import HMC, NUTS, AbstractMethod, Draws, LiftedHMC, TemperedSMC
+from probinv.methods import HMC, NUTS, AbstractMethod, Draws, LiftedHMC, ParallelTempering, TemperedSMC
 from probinv.methods.kernels.hamiltonian import AXES, Settings, advance, initialise
 from probinv.posterior import Density, Posterior, Residual, sample_prior, simulate
 from probinv.prior import Normal
@@ -310,18 +310,23 @@ OTHERS: tuple[AbstractMethod, ...] = (
     LiftedHMC(draws=16, warmup=60, chains=4, thin=5),
     TemperedSMC(draws=128, chains=1),
 )
+FURTHER: tuple[AbstractMethod, ...] = (
+    HMC(draws=63, warmup=200, chains=1, thin=5),
+    ParallelTempering(draws=16, warmup=100, chains=4, thin=8),
+)
+"""Of the bench only: the tests leave them out for time's sake."""
 
 
 def bench_calibration() -> Result:
     """p-values on two problems, 200 replications each: of NUTS, as it is and with four errors planted, and of
-    LiftedHMC and TemperedSMC."""
+    every other sampler of densities and equations."""
     figures = {}
     for number, (name, make) in enumerate(PROBLEMS.items()):
         key = jax.random.key(number)
         for mistake, planted in MISTAKES.items():
             found = calibrate(make(), SAMPLER, key, mistake=planted, at_once=True)
             figures[f"{name}, NUTS, {mistake}"] = found.p_values() | {"all": found.p_value}
-        for method in OTHERS:
+        for method in (*OTHERS, *FURTHER):
             found = calibrate(make(), method, key)
             figures[f"{name}, {type(method).__name__}, none"] = found.p_values() | {"all": found.p_value}
     rows = []
