@@ -14,8 +14,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-# Most of a test's time is compiling, which this halves. Demo and benches compile as users do, and so do the
-# tests marked "optimised", whose time is in running.
+# Most of a test's time is compiling, which this halves. Only tests marked "optimised", whose time is in
+# running, compile as users do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores: one BLAS thread each
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -62,7 +62,7 @@ def x64() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _optimised(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiling as users do, where a test is marked so."""
-    usual = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+    usual = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"].lower() not in ("0", "false")
     marked = request.node.get_closest_marker("optimised") is not None
     jax.config.update("jax_disable_most_optimizations", usual and not marked)
     yield

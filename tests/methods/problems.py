@@ -9,6 +9,7 @@ import numpy as np
 
 from probinv.forward import Function
 from probinv.likelihood import Gaussian
+from probinv.methods import Draws
 from probinv.posterior import Posterior
 from probinv.prior import Normal
 
@@ -31,6 +32,14 @@ class Interrupt:
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt
+
+
+def prefix(draws: Draws, of: Draws, *, start: int = 0) -> bool:
+    """Whether z and every statistic are, bit for bit, those of a part of another run."""
+    rows = slice(start, start + draws.z.shape[1])
+    same = [np.array_equal(draws.z, of.z[:, rows])]
+    same += [np.array_equal(value, of.stats[name][:, rows]) for name, value in draws.stats.items()]
+    return all(same)
 
 
 def linear(matrix: Any, x: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from probinv.methods.kernels import lifted
 from probinv.methods.kernels.gram import across, across_between, gram, independent, log_det, whitened_norm
 from probinv.methods.kernels.lifted import Momentum, Point
 from probinv.methods.kernels.projected import projected_start, shortest_way
-from probinv.methods.manifold._independence import frame, independent_move
+from probinv.methods.manifold._independence import independent_move
 from probinv.posterior import Constraint, Posterior
 from probinv.prior import Normal
 from tests.methods.surfaces import TOY, curve
@@ -274,7 +274,7 @@ def test_steps_that_cannot_be_retraced_are_rejected(key: jax.Array) -> None:
 def test_independent_proposals_are_in_detailed_balance(
     level: float, place: list[float], key: jax.Array
 ) -> None:
-    """From the exact law on one or two loops, with the frame at several places; 20,000 chains."""
+    """From the exact law on one or two loops, over the planes at several places; 20,000 chains."""
     v = loops(level)
     key_place, key_move = jax.random.split(key)
     z = on_loops(level, key_place)
@@ -282,7 +282,7 @@ def test_independent_proposals_are_in_detailed_balance(
     @jax.jit
     def run(place: jax.Array, z: jax.Array, keys: jax.Array) -> Any:
         at = jax.vmap(partial(lifted.point, v, v.slack))(z, jnp.zeros((CHAINS, 1)))
-        here = frame(lifted.point(v, v.slack, *shortest_way(v, v.slack, place, jnp.zeros(1))))
+        here = lifted.point(v, v.slack, *shortest_way(v, v.slack, place, jnp.zeros(1)))
         new, probability, _ = jax.vmap(partial(independent_move, v, here))(at, keys)
         return new.z, probability
 
@@ -292,14 +292,13 @@ def test_independent_proposals_are_in_detailed_balance(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sigma", [0.3, 1e-5, 0.0])
-@pytest.mark.parametrize("outputs", [1, 2, 6])
+@pytest.mark.parametrize(
+    ("outputs", "sigma"), [(1, 0.3), (1, 0.0), (2, 0.3), (2, 1e-5), (2, 0.0), (6, 0.3), (6, 1e-5)]
+)
 def test_independent_proposals_of_a_linear_map_are_always_accepted(
-    sigma: float, outputs: int, key: jax.Array
+    outputs: int, sigma: float, key: jax.Array
 ) -> None:
-    """Its manifold is its tangent plane: from wherever, with whichever frame, the weight is constant."""
-    if sigma == 0 and outputs > 4:
-        pytest.skip("more equations than coordinates")
+    """Its manifold is its tangent plane: from wherever, over whichever plane, the weight is constant."""
     slope = np.random.default_rng(0).normal(size=(outputs, 4))
     y_star = slope @ np.ones(4)
     wish = Gaussian(y_star, sigma) if sigma else Exactly(y_star)
@@ -308,7 +307,7 @@ def test_independent_proposals_of_a_linear_map_are_always_accepted(
 
     @jax.jit
     def run(at: Point, here: Point, keys: jax.Array) -> Any:
-        return jax.vmap(partial(independent_move, v))(frame(here), at, keys)
+        return jax.vmap(partial(independent_move, v))(here, at, keys)
 
     away = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), at)
     new, probability, _ = run(at, away, jax.random.split(key, POINTS))

@@ -17,7 +17,7 @@ from probinv.methods.smc import _ladder
 from probinv.posterior import Path, Posterior
 from probinv.prior import Normal
 from tests.compiling import compilations
-from tests.methods.problems import Interrupt, Silent
+from tests.methods.problems import Interrupt, Silent, prefix
 from tests.methods.surfaces import TOY, curve
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -39,14 +39,6 @@ def whole() -> Draws:
     """The uninterrupted run that all others are compared with."""
     with double_precision():
         return run()
-
-
-def prefix(draws: Draws, of: Draws, *, start: int = 0) -> bool:
-    """Whether z and every statistic are, bit for bit, those of a part of another run."""
-    rows = slice(start, start + draws.z.shape[1])
-    same = [np.array_equal(draws.z, of.z[:, rows])]
-    same += [np.array_equal(value, of.stats[name][:, rows]) for name, value in draws.stats.items()]
-    return all(same)
 
 
 def test_the_result_is_whole(whole: Draws) -> None:

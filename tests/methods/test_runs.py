@@ -19,7 +19,7 @@ from probinv.methods.mcmc import _run
 from probinv.posterior import Density, Posterior, Region
 from probinv.prior import Normal
 from tests.compiling import compilations
-from tests.methods.problems import Interrupt, Silent, gauss, linear, moments, scores, square
+from tests.methods.problems import Interrupt, Silent, gauss, linear, moments, prefix, scores, square
 
 pytestmark = pytest.mark.usefixtures("x64")
 ROOT = Path(__file__).parents[2]
@@ -43,14 +43,6 @@ def whole() -> Draws:
 
     with double_precision():
         return run()
-
-
-def prefix(draws: Draws, of: Draws, *, start: int = 0) -> bool:
-    """Whether z and every statistic are, bit for bit, those of a part of another run."""
-    rows = slice(start, start + draws.z.shape[1])
-    same = [np.array_equal(draws.z, of.z[:, rows])]
-    same += [np.array_equal(value, of.stats[name][:, rows]) for name, value in draws.stats.items()]
-    return all(same)
 
 
 def test_the_result_is_whole(whole: Draws) -> None:

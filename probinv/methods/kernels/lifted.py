@@ -125,12 +125,12 @@ def draw_momentum(at: Point, key: PRNGKey) -> Momentum:
     return tangent(at, Momentum(noise[:n], noise[n:]))
 
 
-def _rotate(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Z, Rows, Momentum, Flag, Count]:
-    """The constrained flow of (|u|^2 + |p|^2) / 2: where it ends, whether that is on the manifold, and the
-    number of Newton steps."""
-    slack = at.gram.slack
-    cos, sin = jnp.cos(time), jnp.sin(time)
-    z_free, eta_free = cos * at.z + sin * p.z, cos * at.eta + sin * p.eta
+def search(view: Any, g: Gram, z: Z, eta: Rows) -> tuple[Momentum, Flag, Count]:
+    """The way back to the manifold along the normals that `g` was made of, by Newton's method.
+
+    Returns:
+        What to take from (z, eta) to be on it, whether that was found, and the Jacobians evaluated.
+    """
 
     def go_on(carry: tuple[Momentum, Scalar, Count]) -> Flag:
         _, moved, count = carry
@@ -138,18 +138,32 @@ def _rotate(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Z, Rows, M
         return (moved > NEWTON_ENOUGH) & (moved < 1 / NEWTON_ENOUGH) & (count < NEWTON_MOST)
 
     def newton(carry: tuple[Momentum, Scalar, Count]) -> tuple[Momentum, Scalar, Count]:
-        pushed, _, count = carry
-        r, here = jacobian(view, z_free - pushed.z)
-        z, eta = across_between(here, at.gram, r + slack * (eta_free - pushed.eta))
-        moved = jnp.sqrt(jnp.sum(z**2) + jnp.sum(eta**2))
-        return Momentum(pushed.z + z, pushed.eta + eta), moved, count + 1
+        off, _, count = carry
+        r, here = jacobian(view, z - off.z)
+        more = Momentum(*across_between(here, g, r + g.slack * (eta - off.eta)))
+        moved = jnp.sqrt(jnp.sum(more.z**2) + jnp.sum(more.eta**2))
+        return Momentum(off.z + more.z, off.eta + more.eta), moved, count + 1
 
-    start = (Momentum(jnp.zeros_like(at.z), jnp.zeros_like(slack)), jnp.ones(()), jnp.zeros((), int))
-    pushed, moved, count = jax.lax.while_loop(go_on, newton, start)
+    start = (Momentum(jnp.zeros_like(z), jnp.zeros_like(eta)), jnp.ones(()), jnp.zeros((), int))
+    off, moved, count = jax.lax.while_loop(go_on, newton, start)
+    return off, moved <= NEWTON_ENOUGH, count
+
+
+def _rotate(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Z, Rows, Momentum, Flag, Count]:
+    """The constrained flow of (|u|^2 + |p|^2) / 2: where it ends, whether that is on the manifold, and the
+    number of Newton steps."""
+    cos, sin = jnp.cos(time), jnp.sin(time)
+    z_free, eta_free = cos * at.z + sin * p.z, cos * at.eta + sin * p.eta
+    pushed, found, count = search(view, at.gram, z_free, eta_free)
     z, eta = z_free - pushed.z, eta_free - pushed.eta
     p = Momentum(p.z - pushed.z / sin, p.eta - pushed.eta / sin)
     p = Momentum(cos * p.z - sin * at.z, cos * p.eta - sin * at.eta)
-    return z, eta, p, moved <= NEWTON_ENOUGH, count
+    return z, eta, p, found, count
+
+
+def same_place(at: Point, z: Z, eta: Rows) -> Flag:
+    """Whether (z, eta) is the point, but for rounding."""
+    return jnp.sqrt(jnp.sum((z - at.z) ** 2) + jnp.sum((eta - at.eta) ** 2)) <= RETURNED
 
 
 def step(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Point, Momentum, Flag, Flag, Count]:
@@ -166,9 +180,8 @@ def step(view: Any, at: Point, p: Momentum, time: Scalar) -> tuple[Point, Moment
     found &= distance(view, new) <= ON_MANIFOLD
     p = tangent(new, p)
     z, eta, _, returned, back = _rotate(view, new, Momentum(-p.z, -p.eta), time)
-    away = jnp.sqrt(jnp.sum((z - at.z) ** 2) + jnp.sum((eta - at.eta) ** 2))
     p = tangent(new, Momentum(p.z - 0.5 * time * new.slope, p.eta))
-    return new, p, found, returned & (away <= RETURNED), forth + back + JACOBIANS_OF_POINT
+    return new, p, found, returned & same_place(at, z, eta), forth + back + JACOBIANS_OF_POINT
 
 
 def move(

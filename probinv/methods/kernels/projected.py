@@ -19,6 +19,7 @@ SLACK_NATS = 20.0
 ON_TARGET = 1e-9
 """In units of the spread of r under the prior."""
 RIDGE = 1e-14
+NOT_FOUND = "no input was found that gives Y*; these are the nearest"
 
 
 class Projected(NamedTuple):

@@ -15,8 +15,8 @@ from probinv.methods._base import Cost, Draws, Progress
 from probinv.methods.kernels.adapt import StepSize, adapted, first_step
 from probinv.methods.kernels.blocks import Blocks, Plan, restore_state, save_state
 from probinv.methods.kernels.lifted import STEP_MOST, Point, Step, minus_log_density, move, point
-from probinv.methods.kernels.projected import Projected, pick, projected_start, references
-from probinv.methods.manifold._independence import Frame, frame, independent_move
+from probinv.methods.kernels.projected import NOT_FOUND, Projected, pick, projected_start, references
+from probinv.methods.manifold._independence import independent_move
 
 CANDIDATES, NEAREST = 32, 8
 STEP_FIRST = 0.5
@@ -37,14 +37,14 @@ class State(NamedTuple):
 
     Attributes:
         at: where they are.
-        frames: the reference point of each, for independent proposals.
+        references: over whose tangent planes independent proposals lie, one for each chain.
         accepted: recent mean acceptance of those in the warm-up.
         step_size: of the dynamics.
         i: transitions done.
     """
 
     at: Point
-    frames: Frame
+    references: Point
     accepted: Scalar
     step_size: StepSize
     i: Count
@@ -71,13 +71,12 @@ def run_lifted(
         if not np.isfinite(start.log_density).any():
             return _nearest(start, plan, Cost(gradients, time.perf_counter() - began, 0.0), notes)
         at = pick(start, key_pick, plan.chains)
-        frames = frame(references(pulled, at))
+        near = references(pulled, at)
     else:
-        at = _blank(view, plan.chains)
-        frames = frame(at)
+        at = near = _blank(view, plan.chains)
     accepted = jnp.full((), ACCEPTED_FIRST, float)
-    at, frames = jax.tree.map(jnp.asarray, (at, frames))
-    state = State(at, frames, accepted, first_step(STEP_FIRST), jnp.zeros((), int))
+    at, near = jax.tree.map(jnp.asarray, (at, near))
+    state = State(at, near, accepted, first_step(STEP_FIRST), jnp.zeros((), int))
     if resume is not None:
         state = restore_state(state, resume)
     loop = Blocks(
@@ -102,7 +101,7 @@ def _nearest(start: Projected, plan: Plan, cost: Cost, notes: dict[str, Any]) ->
     place = np.resize(order, rows * plan.chains).reshape(rows, plan.chains).T
     zeros = np.zeros(place.shape)
     stats = {"lp": zeros, "energy": zeros, "acceptance_rate": zeros, "diverging": zeros.astype(bool)}
-    notes = notes | {"not_found": "no input was found that gives Y*; these are the nearest"}
+    notes = notes | {"not_found": NOT_FOUND}
     return Draws(np.asarray(start.at.z)[place], stats, cost, {}, False, notes)
 
 
@@ -147,13 +146,13 @@ def advance(
         free, none = jax.random.split(key_free, chains), (jnp.zeros(chains), jnp.zeros(chains, int))
         at, independent, jacobians = jax.lax.cond(
             adapting | (state.accepted > ACCEPTED_LEAST),
-            lambda: jax.vmap(partial(independent_move, view))(state.frames, at, free),
+            lambda: jax.vmap(partial(independent_move, view))(state.references, at, free),
             lambda: (at, *none),
         )
         accepted = state.accepted + jnp.where(adapting, MEMORY, 0.0) * (independent.mean() - state.accepted)
         out = _record(view, at, probability, energy, met, time)
         out["n_gradients"] += jacobians * min(view.outputs, view.size)
-        return State(at, state.frames, accepted, size, state.i + 1), out
+        return State(at, state.references, accepted, size, state.i + 1), out
 
     def inner(pair: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
         state, before = pair

@@ -16,6 +16,7 @@ from probinv.methods._base import Cost, Draws, Progress
 from probinv.methods.kernels.blocks import Blocks, restore_state, save_state
 from probinv.methods.kernels.blocks import Plan as ChainPlan
 from probinv.methods.kernels.lifted import STEP_MOST
+from probinv.methods.kernels.projected import NOT_FOUND
 from probinv.methods.smc import _mutate
 from probinv.methods.smc._mutate import (
     Settings,
@@ -26,7 +27,7 @@ from probinv.methods.smc._mutate import (
     shortened,
 )
 from probinv.methods.smc._population import log_mean_exp
-from probinv.methods.smc._tempering import NOT_FOUND, Plan, ladder, on_the_set
+from probinv.methods.smc._tempering import Plan, ladder, on_the_set
 
 MOVES = 2
 """Transitions between two rounds of swaps."""

@@ -23,18 +23,19 @@ def load_replicates(like: Any, saved: dict[str, np.ndarray] | None, particles: i
     Raises:
         InputError: they have another number of particles, or are not such replicates at all.
     """
+    if saved is None:
+        return []
     paths, structure = jax.tree_util.tree_flatten_with_path(like)
     done: list[Any] = []
-    while saved and (here := [saved.get(_name(len(done), path)) for path, _ in paths])[0] is not None:
-        if any(leaf is None for leaf in here):
-            break
-        leaves = [leaf.item() if leaf.ndim == 0 else leaf for leaf in here if leaf is not None]
-        done.append(jax.tree_util.tree_unflatten(structure, leaves))
-    if saved is not None and not done:
+    while all(_name(len(done), path) in saved for path, _ in paths):
+        leaves = [saved[_name(len(done), path)] for path, _ in paths]
+        plain = [leaf.item() if leaf.ndim == 0 else leaf for leaf in leaves]
+        done.append(jax.tree_util.tree_unflatten(structure, plain))
+    if not done:
         raise InputError(
             "resume is not a state of this method", "it holds no finished population", "start anew"
         )
-    sizes = {len(leaf) for name, leaf in (saved or {}).items() if name.endswith("_ancestor")}
+    sizes = {len(leaf) for name, leaf in saved.items() if name.endswith("_ancestor")}
     if sizes - {particles}:
         raise InputError(
             f"resume holds populations of {min(sizes)} particles",

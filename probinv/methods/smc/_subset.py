@@ -79,7 +79,7 @@ class Finished(NamedTuple):
     undefined_first: int
 
 
-BLANK = Finished(Replicate(Population(0, Particle(*[0] * 5), np.zeros(0)), np.zeros(0)), 0, 0, 0)  # type: ignore[arg-type]
+BLANK = Finished(Replicate(Population(0, Particle._make([0] * 5), np.zeros(0)), np.zeros(0)), 0, 0, 0)
 
 
 def run_subset(

@@ -11,7 +11,7 @@ import numpy as np
 from probinv._errors import NumericalError
 from probinv._typing import PRNGKey
 from probinv.methods._base import Cost, Draws, Progress
-from probinv.methods.kernels.projected import ON_TARGET, dependent, in_units, spread_of
+from probinv.methods.kernels.projected import NOT_FOUND, ON_TARGET, dependent, in_units, spread_of
 from probinv.methods.smc._mutate import Settings, fit, mutate, prior_draws, projected, residuals
 from probinv.methods.smc._population import log_mean_exp, next_power, systematic, worth
 from probinv.methods.smc._replicates import load_replicates, save_replicates
@@ -23,7 +23,6 @@ STEP_FIRST = 1.0
 DENSE_MOST = 200
 """Coordinates up to which the population's full covariance shapes the moves."""
 JITTER = 1e-12
-NOT_FOUND = "no input was found that gives Y*; these are the nearest"
 
 
 class Plan(NamedTuple):
@@ -50,7 +49,7 @@ class Replicate(NamedTuple):
     lost: int
 
 
-BLANK = Replicate(*[0] * len(Replicate._fields))  # type: ignore[arg-type]
+BLANK = Replicate._make([0] * len(Replicate._fields))
 
 
 def run_tempered(
