@@ -25,7 +25,7 @@ ORDER = (
     ("posterior",),
     ("boltzmann",),
     ("prior", "forward", "likelihood"),
-    ("_typing", "_errors", "_checks"),
+    ("_typing", "_errors", "_checks", "_files", "_progress"),
 )
 LEVEL = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms}
 GROUND = 1

@@ -14,7 +14,8 @@ import xarray as xr
 
 import probinv
 from probinv import InputError, NumericalError, ResourceError, ViewError
-from probinv._invert import bar, facts, run
+from probinv._invert import facts, run
+from probinv._progress import Bar
 from probinv.likelihood import Exactly, Gaussian, Label
 from probinv.methods import HMC, MAP, NUTS, Ascent
 from probinv.methods.kernels import blocks
@@ -191,7 +192,7 @@ def interrupted_after(draws: int, monkeypatch: pytest.MonkeyPatch, **settings: A
     done = {"warm-up": 0, "sampling": 0}
     with monkeypatch.context() as patch:
         patch.setattr(blocks.Blocks, "_count", lambda loop, left, thin: min(left, 10))
-        patch.setattr(bar.Bar, "update", update)
+        patch.setattr(Bar, "update", update)
         return invert(**settings)
 
 
@@ -224,7 +225,7 @@ def test_a_signal_out_of_the_blue_is_heard_soon(whole: xr.DataTree, monkeypatch:
             timers[0].start()
 
     timers: list[threading.Timer] = []
-    monkeypatch.setattr(bar.Bar, "update", update)
+    monkeypatch.setattr(Bar, "update", update)
     tree = invert(method=NUTS(draws=500_000, warmup=60, chains=3))
     timers[0].join()
     assert provenance(tree)["interrupted"] is True

@@ -10,10 +10,11 @@ import xarray as xr
 
 from probinv._checks import as_count, double_precision, fresh, memory_available
 from probinv._errors import InputError, ResourceError
-from probinv._invert.bar import Bar, finishing
 from probinv._invert.choose import choose
 from probinv._invert.facts import facts, method_of, state_of
 from probinv._invert.groups import data_groups, draw_groups, optima_groups, prior_draws, prior_groups
+from probinv._invert.interrupt import finishing
+from probinv._progress import Bar
 from probinv._typing import PRNGKey
 from probinv.likelihood import Gaussian
 from probinv.methods import METHODS, AbstractMethod, Draws

@@ -1,20 +1,13 @@
 """What a method is: an object that is its own configuration, and turns a view into draws or points."""
 
 from abc import abstractmethod
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
 
+from probinv._progress import Progress as Progress
 from probinv._typing import PRNGKey
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """Where a method reports how far it is. The host side (`invert`) shows it."""
-
-    def update(self, steps: int, phase: str) -> None:
-        """`steps` more of the method's steps are done, in the named phase."""
 
 
 class Cost(NamedTuple):

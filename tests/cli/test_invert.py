@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from probinv._invert import bar, run
+from probinv._invert import run
+from probinv._progress import Bar
 from probinv.cli._spec import read_spec
 from probinv.likelihood import Gaussian
 from probinv.methods import NUTS
@@ -100,7 +101,7 @@ def test_a_longer_run_continues(done: Done, capsys: pytest.CaptureFixture[str]) 
 def interrupt(monkeypatch: pytest.MonkeyPatch, phase: str, calls: int) -> None:
     """Ctrl-C when the progress bar is told of that phase for the `calls`-th time."""
     told = []
-    plain = bar.Bar.update
+    plain = Bar.update
 
     def update(self: Any, steps: int, now: str) -> None:
         plain(self, steps, now)
@@ -108,7 +109,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, phase: str, calls: int) -> None:
         if told.count(phase) == calls:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(bar.Bar, "update", update)
+    monkeypatch.setattr(Bar, "update", update)
 
 
 @pytest.mark.slow

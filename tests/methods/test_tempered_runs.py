@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from probinv import InputError, NumericalError, ViewError, invert, provenance
-from probinv._invert.bar import Bar
+from probinv._progress import Bar
 from probinv.forward import Function, Layered
 from probinv.likelihood import Exactly, Gaussian, Label
 from probinv.methods import Draws, TemperedSMC

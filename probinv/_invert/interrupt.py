@@ -1,4 +1,4 @@
-"""What a run shows: a progress bar, and how it hears Ctrl-C."""
+"""How a run hears Ctrl-C."""
 
 import contextlib
 import signal
@@ -24,22 +24,3 @@ def finishing() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class Bar:
-    """A progress bar on standard error, and silence where none is wanted."""
-
-    def __init__(self, steps: int, shown: bool) -> None:
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=steps, disable=not shown, file=sys.stderr, desc="compiling", leave=False)
-
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def update(self, steps: int, phase: str) -> None:
-        self.bar.set_description(phase, refresh=False)
-        self.bar.update(steps)
