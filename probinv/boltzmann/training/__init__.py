@@ -1,0 +1,7 @@
+"""Training of machines: from rows to parameters."""
+
+from probinv.boltzmann.training._loop import Course, Learning, Trained
+from probinv.boltzmann.training._rows import as_rows
+from probinv.boltzmann.training._settings import Training
+
+__all__ = ["Course", "Learning", "Trained", "Training", "as_rows"]

@@ -1,0 +1,215 @@
+"""A training from its rows to parameters: blocks of updates, a look at each epoch, stops."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from probinv._progress import Progress
+from probinv._typing import PRNGKey
+from probinv.boltzmann.machine import Machine
+from probinv.boltzmann.training._monitor import ROWS_MOST, look
+from probinv.boltzmann.training._rows import Batches, dense
+from probinv.boltzmann.training._settings import Training
+from probinv.boltzmann.training._step import Gradient, State, updates
+from probinv.boltzmann.units import parameters
+
+BLOCK = 100
+BLOCK_NUMBERS = 20_000_000
+LOOKS = 2**31 + 1
+"""Where the keys of looks begin: far from those of updates."""
+LOOK = 1000
+"""Updates after which the state is looked at, if no epoch has ended before."""
+RUNAWAY = 5.0
+"""Nats for each visible unit between data and chains, above which the free energy has run away."""
+
+
+class Task(Protocol):
+    """What is trained, and how one block of it goes."""
+
+    def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> Any:
+        """The state before the first update: with `average`, `chain` and `step` among its fields."""
+
+    def updates(self, *given: Any) -> Any:
+        """The state after the first `count` batches: see `_step.updates`."""
+
+    def look(self, state: Any, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
+        """Figures of the parameters now, "runaway" in nats for each visible unit among them."""
+
+    def model(self, state: Any) -> Any:
+        """The parameters now."""
+
+
+class Trained(NamedTuple):
+    """What a training leaves.
+
+    Attributes:
+        model: the averaged parameters, as host arrays.
+        state: from which it goes on, as host arrays.
+        history: a dictionary for each epoch: "epoch", "seconds" of training, and what `Task.look` says.
+        snapshots: parameters along the way, oldest first.
+        stopped: "" at the end; else why it stopped before.
+    """
+
+    model: Any
+    state: Any
+    history: list[dict[str, float]]
+    snapshots: list[Any]
+    stopped: str
+
+
+class Course:
+    """A training in progress.
+
+    Args:
+        task: what is trained.
+        rows: as `as_rows` gives them, checked against the units.
+        settings: how.
+        held_out: rows that are not learned, for the gap of free energies; None for none.
+    """
+
+    def __init__(self, task: Task, rows: Any, settings: Training, held_out: Any = None) -> None:
+        self.task, self.settings = task, settings
+        self.batches = Batches(rows, settings.batch_size, settings.seed)
+        self.key = jax.random.key(settings.seed)
+        self.total = settings.epochs * self.batches.per_epoch
+        self.state = self.good = task.begin(self.batches, settings, self.key)
+        self.history: list[dict[str, float]] = []
+        self.snapshots: list[Any] = []
+        self.seconds = 0.0
+        few = dense(rows[:ROWS_MOST])
+        self.shown = few, few[:0] if held_out is None else dense(held_out[:ROWS_MOST])
+        self.block = int(np.clip(BLOCK_NUMBERS // (self.batches.size * few.shape[1]), 1, BLOCK))
+        self.marks = marks(self.total, settings.snapshots)
+
+    @property
+    def done(self) -> int:
+        """Updates so far."""
+        return int(self.state.step)
+
+    def advance(self) -> int:
+        """One block of updates. The new state is there whole or not at all."""
+        done, per_epoch = self.done, self.batches.per_epoch
+        ends = [done + self.block, (done // per_epoch + 1) * per_epoch, (done // LOOK + 1) * LOOK]
+        count = min(ends + [mark for mark in self.marks if mark > done]) - done
+        given = self.batches(done, count)
+        rows = np.zeros((self.block, *given.shape[1:]), np.float32)
+        rows[:count] = given
+        left = 1 - (done + np.arange(self.block)) / self.total if self.settings.decay else np.ones(self.block)
+        rates = np.asarray(self.settings.rate * left, np.float32)
+        how = self.settings.static, self.settings.knobs
+        self.state = jax.block_until_ready(self.task.updates(*how, self.state, rows, rates, count, self.key))
+        return count
+
+    def judge(self) -> str:
+        """Keeps the state as good, or says why it is not."""
+        if self.good is self.state:
+            return ""
+        key = jax.random.fold_in(self.key, LOOKS + self.done)
+        found = self.task.look(self.state, *self.shown, key)
+        if self.done % self.batches.per_epoch == 0:
+            epoch = self.done // self.batches.per_epoch
+            self.history.append({"epoch": epoch, "seconds": self.seconds} | found)
+        model = self.task.model(self.state)
+        if not all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(model)):
+            return "a parameter is no longer finite"
+        if not abs(found["runaway"]) <= RUNAWAY:
+            lies = f"{found['runaway']:.3g} nats for each visible unit lie between the chains and the data"
+            return f"the free energy has run away: {lies}"
+        self.good = self.state
+        if self.done in self.marks:
+            self.snapshots.append(on_host(model))
+        return ""
+
+    def run(self, progress: Progress, keep: Callable[["Course"], None] | None = None) -> Trained:
+        """To the end, to an interrupt, or to the first state that is not good.
+
+        Args:
+            progress: told of every update.
+            keep: called after every block that is good.
+        """
+        stopped = ""
+        try:
+            while self.done < self.total and not stopped:
+                began = time.perf_counter()
+                count = self.advance()
+                self.seconds += time.perf_counter() - began
+                if self.done in self.marks or not (self.done % self.batches.per_epoch and self.done % LOOK):
+                    stopped = self.judge()
+                progress.update(count, self.words())
+                if keep is not None and self.good is self.state:
+                    keep(self)
+        except KeyboardInterrupt:
+            stopped = self.judge() or "interrupted"
+        good = on_host(self.good)
+        return Trained(good.average, good, self.history, self.snapshots, stopped)
+
+    def words(self) -> str:
+        """Where it is, for a progress bar."""
+        if not self.history:
+            return "epoch 1"
+        last = self.history[-1]
+        return f"epoch {last['epoch'] + 1:.0f}, reconstruction {last['reconstruction']:.3g}"
+
+
+class Learning:
+    """The task of a machine.
+
+    Args:
+        machine: where it begins.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> State:
+        """Chains at random states of the hidden units."""
+        machine = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.machine)
+        first = dense(batches.rows[: max(10 * batches.size, 1000)])
+        theta = jnp.broadcast_to(machine.hidden_bias, (settings.chains or batches.size, machine.hidden.size))
+        return State(
+            machine,
+            machine,
+            zero_like(machine, settings),
+            jnp.asarray(first.mean(axis=0), jnp.float32),
+            machine.hidden.mean(theta[0]),
+            machine.hidden.sample(jax.random.fold_in(key, 2**31), theta),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def updates(self, *given: Any) -> State:
+        """See `_step.updates`."""
+        return updates(*given)
+
+    def look(self, state: State, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
+        """See `_monitor.look`."""
+        return look(state.machine, rows, held_out, state.chain, key)
+
+    def model(self, state: State) -> Machine:
+        """The machine."""
+        return state.machine
+
+
+def zero_like(machine: Machine, settings: Training) -> Gradient | Array:
+    """A velocity of nothing."""
+    if not settings.momentum:
+        return jnp.zeros(())
+    zero = jax.tree.map(jnp.zeros_like, machine)
+    units = parameters((zero.visible, zero.hidden))
+    return Gradient(zero.weight, zero.visible_bias, zero.hidden_bias, units)
+
+
+def marks(total: int, count: int) -> frozenset[int]:
+    """So many update numbers from 10 to the end, growing geometrically; fewer where there are not as many."""
+    if not count:
+        return frozenset()
+    return frozenset(np.unique(np.geomspace(min(10, total), total, count).round().astype(int)).tolist())
+
+
+def on_host(tree: Any) -> Any:
+    """The same pytree with NumPy arrays."""
+    return jax.tree.map(np.asarray, tree)

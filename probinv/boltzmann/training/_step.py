@@ -1,0 +1,249 @@
+"""One update of a machine's parameters, and many of them in one compiled program."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from probinv._typing import Count, PRNGKey, Scalar
+from probinv.boltzmann.labels import label_scores, require_labels
+from probinv.boltzmann.machine import Machine
+from probinv.boltzmann.units import parameters
+
+type Rows = Float[Array, "batch nv"]
+type Codes = Float[Array, "batch nh"]
+
+
+class Static(NamedTuple):
+    """What the compiled program depends on."""
+
+    steps: int
+    persistent: bool
+    momentum: bool
+    binarise: bool
+    discriminative: bool
+
+
+class Knobs(NamedTuple):
+    """Numbers that may change without compiling again."""
+
+    centring: float | np.floating
+    averaging: float | np.floating
+    momentum: float | np.floating
+    weight_decay: float | np.floating
+    discriminative: float | np.floating
+
+
+class State(NamedTuple):
+    """Everything that a training goes on from.
+
+    Attributes:
+        machine: the parameters now.
+        average: their exponential moving average: what is used in the end.
+        velocity: of the momentum; of shape () where there is none.
+        centre_visible, centre_hidden: moving averages of v and h over the data.
+        chain: hidden states of the persistent chains.
+        step: updates done.
+    """
+
+    machine: Machine
+    average: Machine
+    velocity: Any
+    centre_visible: Float[Array, " nv"]
+    centre_hidden: Float[Array, " nh"]
+    chain: Codes
+    step: Count
+
+
+class Gradient(NamedTuple):
+    """Of the mean log likelihood: uphill."""
+
+    weight: Float[Array, "nv nh"]
+    visible_bias: Float[Array, " nv"]
+    hidden_bias: Float[Array, " nh"]
+    units: Any
+
+
+def negative(machine: Machine, key: PRNGKey, h: Codes, steps: int) -> Rows:
+    """v after `steps` turns v ~ p(v | h), h ~ p(h | v) that begin with h."""
+
+    def turn(i: Count, v: Rows) -> Rows:
+        key_h, key_v = jax.random.split(jax.random.fold_in(key, i))
+        h = machine.hidden.sample(key_h, machine.up(v))
+        return machine.visible.sample(key_v, machine.down(h))
+
+    v = machine.visible.sample(jax.random.fold_in(key, 0), machine.down(h))
+    return jax.lax.fori_loop(1, steps, turn, v) if steps > 1 else v
+
+
+def gradient(
+    machine: Machine, data: Rows, model: Rows, up: Codes, centre: tuple[Array, Array]
+) -> tuple[Gradient, Codes]:
+    """d/dp mean(-F(data)) - mean(-F(model)) with centred statistics.
+
+        dW = <(v - mu)(h - lambda)>_data - <(v - mu)(h - lambda)>_model,
+        da = <v>_data - <v>_model - dW lambda,   db = <h>_data - <h>_model - dW^T mu.
+
+    A direction of ascent that does not depend on which value of a unit is called 0 (Montavon and Mueller
+    2012; Melchior, Fischer and Wiskott 2016, arXiv 1311.1354); with mu = lambda = 0 the gradient itself.
+
+    Args:
+        machine: the parameters.
+        data, model: rows of the data and of the chains.
+        up: natural parameters of h given the data and, below them, given the model's rows.
+        centre: (mu, lambda).
+
+    Returns:
+        The direction, and E[h | v] in the order of `up`.
+    """
+    rows, n = len(data), len(model)
+    mu, lamb = centre
+    h = machine.hidden.mean(up)
+    left = jnp.concatenate([(data - mu[None]) / rows, (mu[None] - model) / n])
+    right = h - lamb[None]
+    # dW lambda and dW^T mu through the rows: cheaper than through dW
+    visible_bias = data.mean(axis=0) - model.mean(axis=0) - (right @ lamb) @ left
+    hidden_bias = h[:rows].mean(axis=0) - h[rows:].mean(axis=0) - (left @ mu) @ right
+
+    def fit(units: Any) -> Scalar:
+        visible, hidden = eqx.combine(units, (machine.visible, machine.hidden))
+        value = visible.log_base(jnp.concatenate([data, model])) + hidden.log_partition(up)
+        return value[:rows].mean() - value[rows:].mean()
+
+    units = jax.grad(fit)(parameters((machine.visible, machine.hidden)))
+    return Gradient(left.T @ right, visible_bias, hidden_bias, units), h
+
+
+class Climb(NamedTuple):
+    """What one batch says of a machine.
+
+    Attributes:
+        way: the direction of ascent.
+        hidden: E[h | v] of the batch.
+        model: v of the chains.
+        chain: h of the chains, to go on from.
+    """
+
+    way: Gradient
+    hidden: Codes
+    model: Rows
+    chain: Codes
+
+
+def climb(
+    static: Static,
+    knobs: Knobs,
+    machine: Machine,
+    data: Rows,
+    chain: Codes,
+    centre: tuple[Array, Array],
+    key: PRNGKey,
+) -> Climb:
+    """The direction in which the likelihood of the batch grows, and the chains a little later."""
+    key_model, key_chain = jax.random.split(key)
+    rows = len(data)
+    if static.persistent:
+        model = negative(machine, key_model, chain, static.steps)
+        up = machine.up(jnp.concatenate([data, model]))
+        chain = machine.hidden.sample(key_chain, up[rows:])
+    else:
+        first = machine.up(data)
+        model = negative(machine, key_model, machine.hidden.sample(key_chain, first), static.steps)
+        up = jnp.concatenate([first, machine.up(model)])
+    way, h = gradient(machine, data, model, up, centre)
+    if static.discriminative:
+        more = discriminative_gradient(machine, data)
+        way = jax.tree.map(lambda a, b: a + knobs.discriminative * b, way, more)
+    way = way._replace(weight=way.weight - knobs.weight_decay * machine.weight)
+    return Climb(way, h[:rows], model, chain)
+
+
+def discriminative_gradient(machine: Machine, data: Rows) -> Gradient:
+    """Of mean log p(label | s), rows (s, label): with the likelihood's gradient the hybrid of Larochelle and
+    Bengio (2008)."""
+    classes = require_labels(machine).classes
+
+    def fit(own: Any) -> Scalar:
+        scores = label_scores(eqx.combine(own, machine), data[:, :-classes])
+        return jnp.sum(jax.nn.log_softmax(scores, axis=1) * data[:, -classes:], axis=1).mean()
+
+    slope = jax.grad(fit)(parameters(machine))
+    units = parameters((slope.visible, slope.hidden))
+    return Gradient(slope.weight, slope.visible_bias, slope.hidden_bias, units)
+
+
+def update(static: Static, knobs: Knobs, state: State, rows: Rows, rate: Scalar, key: PRNGKey) -> State:
+    """The state after one batch."""
+    machine = state.machine
+    key_data, key_climb = jax.random.split(key)
+    data = machine.visible.drawn(key_data, rows) if static.binarise else rows
+    centre = (state.centre_visible, state.centre_hidden)
+    found = climb(static, knobs, machine, data, state.chain, centre, key_climb)
+    velocity = found.way
+    if static.momentum:
+        velocity = jax.tree.map(lambda v, g: knobs.momentum * v + g, state.velocity, found.way)
+    machine = moved(machine, velocity, rate)
+    step = state.step + 1
+    return State(
+        machine,
+        blend(state.average, machine, averaged(knobs, step)),
+        velocity if static.momentum else state.velocity,
+        _toward(centre[0], data.mean(axis=0), knobs.centring),
+        _toward(centre[1], found.hidden.mean(axis=0), knobs.centring),
+        found.chain,
+        step,
+    )
+
+
+def averaged(knobs: Knobs, step: Count) -> Scalar:
+    """Share of the newest parameters in their moving average; large at first, when the oldest are worst."""
+    return 1 - jnp.minimum(knobs.averaging, step / (step + 10.0)).astype(jnp.float32)
+
+
+def moved(machine: Machine, way: Gradient, rate: Scalar) -> Machine:
+    """machine + rate * way."""
+    units = (machine.visible, machine.hidden)
+    own = parameters(units)
+    visible, hidden = eqx.combine(jax.tree.map(lambda p, g: p + rate * g, own, way.units), units)
+    return Machine(
+        visible,
+        hidden,
+        machine.weight + rate * way.weight,
+        machine.visible_bias + rate * way.visible_bias,
+        machine.hidden_bias + rate * way.hidden_bias,
+    )
+
+
+def blend(old: Any, new: Any, share: Scalar) -> Any:
+    """(1 - share) old + share new, parameter by parameter."""
+    return jax.tree.map(lambda a, b: a + share * (b - a), old, new)
+
+
+@partial(jax.jit, static_argnames="static")
+def updates(
+    static: Static,
+    knobs: Knobs,
+    state: State,
+    batches: Float[Array | np.ndarray, "n batch nv"],
+    rates: Float[Array | np.ndarray, " n"],
+    count: int | Count,
+    key: PRNGKey,
+) -> State:
+    """The state after the first `count` batches.
+
+    The key of an update follows from its number, so it does not matter how updates are cut into calls.
+    """
+
+    def body(i: Count, state: State) -> State:
+        rows = jax.lax.dynamic_index_in_dim(jnp.asarray(batches), i, keepdims=False)
+        return update(static, knobs, state, rows, rates[i], jax.random.fold_in(key, state.step))
+
+    return jax.lax.fori_loop(0, count, body, state)
+
+
+def _toward(old: Array, new: Array, share: Scalar | float) -> Array:
+    return old + share * (new - old)
