@@ -147,8 +147,8 @@ def bound_terms(stack: Stack, key: PRNGKey, x: Rows) -> Float[Array, " rows"]:
 def variational_bound(stack: Stack, key: PRNGKey, x: Rows, *, draws: int = 10) -> Bound:
     """E_q[log p(x, h) - log q(h | x)] + log Z_top <= log p(x) + log Z_top, over rows x of the data.
 
-    Subtract the top machine's log Z (or its bracket) to bound log p(x). It is the bound of Hinton, Osindero and
-    Teh (2006) with q the recognition law, by `draws` draws of h for each row.
+    Subtract the top machine's log Z (or its bracket) to bound log p(x). It is the bound of Hinton, Osindero
+    and Teh (2006) with q the recognition law, by `draws` draws of h for each row.
     """
     keys = jax.random.split(key, draws)
     each = np.mean([np.asarray(bound_terms(stack, own, x), np.float64) for own in keys], axis=0)

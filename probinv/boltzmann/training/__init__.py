@@ -3,5 +3,6 @@
 from probinv.boltzmann.training._loop import Course, Learning, Trained
 from probinv.boltzmann.training._rows import as_rows
 from probinv.boltzmann.training._settings import Training
+from probinv.boltzmann.training._updown import FineTuning
 
-__all__ = ["Course", "Learning", "Trained", "Training", "as_rows"]
+__all__ = ["Course", "FineTuning", "Learning", "Trained", "Training", "as_rows"]

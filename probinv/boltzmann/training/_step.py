@@ -192,8 +192,8 @@ def update(static: Static, knobs: Knobs, state: State, rows: Rows, rate: Scalar,
         machine,
         blend(state.average, machine, averaged(knobs, step)),
         velocity if static.momentum else state.velocity,
-        _toward(centre[0], data.mean(axis=0), knobs.centring),
-        _toward(centre[1], found.hidden.mean(axis=0), knobs.centring),
+        toward(centre[0], data.mean(axis=0), knobs.centring),
+        toward(centre[1], found.hidden.mean(axis=0), knobs.centring),
         found.chain,
         step,
     )
@@ -245,5 +245,5 @@ def updates(
     return jax.lax.fori_loop(0, count, body, state)
 
 
-def _toward(old: Array, new: Array, share: Scalar | float) -> Array:
+def toward(old: Array, new: Array, share: Scalar | float | np.floating) -> Array:
     return old + share * (new - old)

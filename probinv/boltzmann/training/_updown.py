@@ -1,7 +1,7 @@
 """Fine-tuning of a stack: the up-down algorithm."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,9 @@ from jaxtyping import Array, Float
 
 from probinv._typing import Count, PRNGKey, Scalar
 from probinv.boltzmann.stack import Layer, Stack
-from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved
+from probinv.boltzmann.training._rows import Batches, dense
+from probinv.boltzmann.training._settings import Training
+from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved, toward
 
 type Rows = Float[Array, "batch _"]
 
@@ -89,8 +91,8 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
     return Tuning(
         stack,
         blend(state.average, stack, averaged(knobs, step)),
-        centre[0] + knobs.centring * (data.mean(axis=0) - centre[0]),
-        centre[1] + knobs.centring * (found.hidden.mean(axis=0) - centre[1]),
+        toward(centre[0], data.mean(axis=0), knobs.centring),
+        toward(centre[1], found.hidden.mean(axis=0), knobs.centring),
         found.chain,
         step,
     )
@@ -113,3 +115,65 @@ def updates(
         return update(static, knobs, state, rows, jnp.asarray(rates)[i], jax.random.fold_in(key, state.step))
 
     return jax.lax.fori_loop(0, count, body, state)
+
+
+class FineTuning:
+    """The task of a stack.
+
+    Args:
+        stack: greedily trained.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> Tuning:
+        """Chains of the memory at random states of its hidden units."""
+        stack = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.stack)
+        first = jnp.asarray(dense(batches.rows[: max(10 * batches.size, 1000)]))
+        split = first.shape[1] - stack.classes
+        seen = jnp.concatenate([stack.recognise(first[:, :split]), first[:, split:]], axis=1)
+        top = stack.top
+        theta = jnp.broadcast_to(top.hidden_bias, (settings.chains or batches.size, top.hidden.size))
+        return Tuning(
+            stack,
+            stack,
+            seen.mean(axis=0),
+            top.hidden.mean(top.up(seen)).mean(axis=0),
+            top.hidden.sample(jax.random.fold_in(key, 2**31), theta),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def updates(self, *given: Any) -> Tuning:
+        """See `updates`."""
+        return updates(*given)
+
+    def look(self, state: Tuning, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
+        """Figures of the stack now; see `look`."""
+        found = _figures(state.stack, state.chain, jnp.asarray(rows), jnp.asarray(held_out), key)
+        return {name: float(value) for name, value in found.items()}
+
+    def model(self, state: Tuning) -> Stack:
+        """The stack."""
+        return state.stack
+
+
+@jax.jit
+def _figures(stack: Stack, chain: Rows, rows: Rows, held_out: Rows, key: PRNGKey) -> dict[str, Scalar]:
+    """reconstruction: squared error over a row of a pass up and one down; wrong: share of held-out labels that
+    are not given back (NaN where there are none); runaway: see `_monitor.look`."""
+    key_down, key_chain = jax.random.split(key)
+    classes, split = stack.classes, rows.shape[1] - stack.classes
+    t = stack.recognise(rows[:, :split])
+    again = stack.generate(key_down, t)
+    wrong = jnp.asarray(jnp.nan)
+    if classes and len(held_out):
+        found = jnp.argmax(stack.scores(held_out[:, :split]), axis=1)
+        wrong = jnp.mean(found != jnp.argmax(held_out[:, split:], axis=1))
+    free = stack.top.free_energy(jnp.concatenate([t, rows[:, split:]], axis=1)).mean()
+    dreamt = stack.top.visible.sample(key_chain, stack.top.down(chain))
+    return {
+        "reconstruction": jnp.sum((again - rows[:, :split]) ** 2, axis=1).mean(),
+        "wrong": wrong,
+        "runaway": (stack.top.free_energy(dreamt).mean() - free) / stack.top.visible.size,
+    }

@@ -4,6 +4,8 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -62,4 +64,8 @@ class AbstractUnits(eqx.Module):
 
 def parameters(tree: Any) -> Any:
     """What of units, or of anything else, is learned: the same pytree, with None for everything else."""
-    return eqx.filter(tree, eqx.is_inexact_array_like)
+    return eqx.filter(tree, _learned)
+
+
+def _learned(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray) and bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
