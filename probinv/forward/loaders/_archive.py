@@ -6,14 +6,11 @@ malice: nothing in a file is believed before it is checked, and no more memory i
 the bytes that the file has.
 """
 
-import contextlib
 import hashlib
 import io
 import json
 import math
 import os
-import secrets
-import stat
 import struct
 import zipfile
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from probinv._errors import FileError
+from probinv._files import appearing, check_file, strict_json
 
 LIMIT = 2**30
 """Largest file that is opened, in bytes, unless told otherwise."""
@@ -64,23 +62,11 @@ def write_archive(
         raise FileError(
             f"the header of {path} would be too long", f"{len(text)} bytes", "save a smaller network"
         )
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(beside, "x+b") as file:
-            _write_parts(file, text, arrays)
-            digest = _digest(file)
-            file.seek(-_DIGITS, io.SEEK_END)
-            file.write(digest)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        raise FileError(
-            f"{path} cannot be written", str(error), "check the folder and the space left"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    with appearing(path) as file:
+        _write_parts(file, text, arrays)
+        digest = _digest(file)
+        file.seek(-_DIGITS, io.SEEK_END)
+        file.write(digest)
     return path
 
 
@@ -101,7 +87,7 @@ def read_archive(
     """
     path = Path(path)
     try:
-        _check_file(path, limit)
+        check_file(path, limit)
         with open(path, "rb") as file:
             _check_frame(path, file)
             with zipfile.ZipFile(file) as archive:
@@ -125,19 +111,6 @@ def _write_parts(file: BinaryIO, text: str, arrays: dict[str, np.ndarray]) -> No
                 np.lib.format.write_array(
                     part, little.reshape(array.shape), version=(1, 0), allow_pickle=False
                 )
-
-
-def _check_file(path: Path, limit: int) -> None:
-    try:
-        about = os.stat(path)
-    except OSError as error:
-        raise FileError(f"{path} cannot be opened", error.strerror or str(error), "check the path") from None
-    if not stat.S_ISREG(about.st_mode):
-        raise FileError(f"{path} is not a file", "it is a folder, a pipe or a device", "check the path")
-    if about.st_size > limit:
-        raise FileError(
-            f"{path} is too large", f"it has {about.st_size} bytes, the limit is {limit}", "raise limit"
-        )
 
 
 def _check_frame(path: Path, file: BinaryIO) -> None:
@@ -201,7 +174,7 @@ def _read_header(
 ) -> dict[str, Any]:
     if _HEADER not in parts or parts[_HEADER].file_size > _HEADER_LIMIT:
         _fail(path, "is not a probinv network file", f"it has no {_HEADER}, or too long a one")
-    header = json.loads(archive.read(parts[_HEADER]), object_pairs_hook=_unique, parse_constant=_no_constant)
+    header = strict_json(archive.read(parts[_HEADER]))
     if not isinstance(header, dict) or header.get("format") != kind:
         _fail(path, "is not a probinv network file", f"its header does not say {kind!r}")
     found = header.get("version")
@@ -257,17 +230,6 @@ def _read_array(
         .reshape(shape)
         .astype(dtype, copy=False)
     )
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key appears twice in the header")
-    return found
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} in the header")
 
 
 def _fail(
