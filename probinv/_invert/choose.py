@@ -6,13 +6,21 @@ import numpy as np
 
 from probinv._checks import double_precision
 from probinv._typing import PRNGKey
+from probinv.boltzmann.prior import holds_machine
 from probinv.forward import output_struct
 from probinv.likelihood import (
     AbstractConstraintLikelihood,
     AbstractRegionLikelihood,
     AbstractResidualLikelihood,
 )
-from probinv.methods import NUTS, AbstractMethod, LiftedHMC, SubsetSimulation, TemperedSMC
+from probinv.methods import (
+    NUTS,
+    AbstractMethod,
+    LiftedHMC,
+    ParallelTempering,
+    SubsetSimulation,
+    TemperedSMC,
+)
 from probinv.posterior import Posterior, evaluate, sample_prior
 
 LIFTED_ALWAYS, LIFTED_MOST = 50, 500
@@ -37,13 +45,17 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
     wish with hard edges: SubsetSimulation, and nothing after it. Any other wish, and a network that computes
     in single precision: NUTS. Chains that disagree are in different modes or have not moved: then
     TemperedSMC, which begins with the whole prior. `posterior` is the reduced one, where there is a
-    reduction.
+    reduction. A prior that is a machine is a mixture of normal laws, of which chains may never leave one:
+    TemperedSMC, then ParallelTempering.
     """
     likelihood, n = posterior.likelihood, posterior.size
     if isinstance(likelihood, AbstractRegionLikelihood):
         kind = type(likelihood).__name__
         why = f"{kind} has hard edges: SubsetSimulation, of which every draw meets the wish."
         return [Choice(SubsetSimulation(), why)]
+    mixed = isinstance(likelihood, AbstractConstraintLikelihood) and likelihood.mixed
+    if holds_machine(posterior.prior) and not mixed:
+        return _for_a_mixture()
     after = Choice(
         TemperedSMC(),
         "The chains of {before} did not agree, as chains in separate modes do: TemperedSMC, which begins "
@@ -71,6 +83,15 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
         return [Choice(lifted, f"{why}would need steps as small."), after]
     why = f"{rows} equations are many for a dense Gram matrix, and the tolerance is {ratio:.2g} of the "
     return [Choice(NUTS(), f"{why}output's spread under the prior: NUTS."), after]
+
+
+def _for_a_mixture() -> list[Choice]:
+    why = "The prior is a mixture of normal laws, of which chains may never leave one: "
+    second = "The replicates of {before} did not agree: ParallelTempering, which begins anew all the time."
+    return [
+        Choice(TemperedSMC(), f"{why}TemperedSMC, which begins with draws of the whole prior."),
+        Choice(ParallelTempering(), second),
+    ]
 
 
 def narrowest(posterior: Posterior, key: PRNGKey) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from probinv._typing import PRNGKey
+from probinv.boltzmann.prior import components
 from probinv.likelihood import Gaussian
 from probinv.likelihood._base import AbstractResidualLikelihood
 from probinv.methods import Draws, Optima
@@ -38,6 +39,9 @@ def draw_groups(
     stats = stats | {"reached": shaped(values.reached), "log_prior": shaped(values.log_prior)}
     if isinstance(posterior.likelihood, AbstractResidualLikelihood):
         stats["residual_norm"] = shaped(values.residual_norm)
+    component = components(posterior.prior, z.reshape(chains * draws, -1))
+    if component is not None:
+        stats["component"] = shaped(component)
     fit = {} if values.log_likelihood is None else {"y_star": shaped(values.log_likelihood)}
     return {
         "posterior": _split(posterior, shaped(values.x), 2),
@@ -69,8 +73,10 @@ def optima_groups(posterior: Posterior, result: Optima) -> dict[str, dict[str, n
 
 
 def prior_groups(posterior: Posterior, key: PRNGKey) -> dict[str, dict[str, np.ndarray]]:
-    values = evaluate(posterior, sample_prior(posterior, key, prior_draws(posterior)))
+    z = sample_prior(posterior, key, prior_draws(posterior))
+    values, component = evaluate(posterior, z), components(posterior.prior, z)
     fit = {} if values.log_likelihood is None else {"log_likelihood": values.log_likelihood[None]}
+    fit |= {} if component is None else {"component": component[None]}
     return {
         "prior": _split(posterior, values.x[None], 2),
         "prior_predictive": {"y": values.y[None], "reached": values.reached[None]} | fit,

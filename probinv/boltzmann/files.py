@@ -82,7 +82,7 @@ def pack_machine(machine: Any, prefix: str = "") -> tuple[dict[str, Any], dict[s
     header: dict[str, Any] = {}
     arrays = {prefix + name: np.asarray(getattr(machine, name)) for name in _WEIGHTS}
     for side in _SIDES:
-        header[side], own = _pack_units(getattr(machine, side), f"{prefix}{side}.")
+        header[side], own = pack_units(getattr(machine, side), f"{prefix}{side}.")
         arrays |= own
     return header, arrays
 
@@ -95,13 +95,13 @@ def unpack_machine(header: Any, arrays: dict[str, np.ndarray], prefix: str = "")
     """
     if not isinstance(header, dict) or set(header) != set(_SIDES):
         raise InputError("a machine is not described by its visible and hidden units")
-    weights = {name: _take(arrays, prefix + name) for name in _WEIGHTS}
+    weights = {name: take(arrays, prefix + name) for name in _WEIGHTS}
     for name, array in weights.items():
         if array.dtype.kind != "f":
             raise InputError(
                 f"{prefix}{name} is of dtype {array.dtype}", "", "weights are floating-point numbers"
             )
-    visible, hidden = (_unpack_units(header[side], arrays, f"{prefix}{side}.") for side in _SIDES)
+    visible, hidden = (unpack_units(header[side], arrays, f"{prefix}{side}.") for side in _SIDES)
     return Machine(visible, hidden, **weights)
 
 
@@ -123,7 +123,8 @@ def described(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         ) from None
 
 
-def _pack_units(units: AbstractUnits, prefix: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def pack_units(units: AbstractUnits, prefix: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Units as a JSON header and named arrays; an InputError if they cannot be saved."""
     kinds = [name for name, kind in KINDS.items() if type(units) is kind]
     if not kinds:
         raise InputError(
@@ -140,7 +141,7 @@ def _pack_units(units: AbstractUnits, prefix: str) -> tuple[dict[str, Any], dict
                 value.item() if isinstance(value, np.generic) else value
             )
         elif field.name == "parts":
-            packed = [_pack_units(part, f"{prefix}{number}.") for number, part in enumerate(value)]
+            packed = [pack_units(part, f"{prefix}{number}.") for number, part in enumerate(value)]
             about["parts"] = [part for part, _ in packed]
             arrays |= {name: array for _, own in packed for name, array in own.items()}
         else:
@@ -148,7 +149,8 @@ def _pack_units(units: AbstractUnits, prefix: str) -> tuple[dict[str, Any], dict
     return about, arrays
 
 
-def _unpack_units(about: Any, arrays: dict[str, np.ndarray], prefix: str) -> AbstractUnits:
+def unpack_units(about: Any, arrays: dict[str, np.ndarray], prefix: str) -> AbstractUnits:
+    """The units that `pack_units` packed; their arrays are taken out of `arrays`."""
     kind = about.get("kind") if isinstance(about, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"units of kind {str(kind)[:60]!r} are unknown", "", f"known are {', '.join(KINDS)}")
@@ -163,9 +165,9 @@ def _unpack_units(about: Any, arrays: dict[str, np.ndarray], prefix: str) -> Abs
     if nested:
         if not isinstance(about["parts"], list):
             raise InputError(f"the parts of {kind} units are no list")
-        parts = [_unpack_units(part, arrays, f"{prefix}{n}.") for n, part in enumerate(about["parts"])]
+        parts = [unpack_units(part, arrays, f"{prefix}{n}.") for n, part in enumerate(about["parts"])]
         return _made(kind, {"parts": parts})
-    learned = {f.name: _take(arrays, prefix + f.name) for f in fields if not _is_setting(f)}
+    learned = {f.name: take(arrays, prefix + f.name) for f in fields if not _is_setting(f)}
     return _with_arrays(kind, own, learned)
 
 
@@ -189,7 +191,8 @@ def _made(kind: str, arguments: dict[str, Any]) -> AbstractUnits:
     return constructor(**arguments)
 
 
-def _take(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+def take(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """The array of that name, taken out; an InputError if there is none."""
     if name not in arrays:
         raise InputError(f"the array {name!r} is missing")
     return arrays.pop(name)

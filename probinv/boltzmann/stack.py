@@ -126,7 +126,11 @@ class Stack(eqx.Module):
 
     def scores(self, x: Rows) -> Float[Array, "rows classes"]:
         """-F of the memory for each label with E[t_L | x]: log p(label | t_L) up to a constant."""
-        return label_scores(self.top, self.recognise(x))
+        return self.scores_above(self.recognise(x))
+
+    def scores_above(self, t: Rows) -> Float[Array, "rows classes"]:
+        """-F of the memory for each label beside t = t_L."""
+        return label_scores(self.top, t)
 
 
 @eqx.filter_jit

@@ -1,0 +1,106 @@
+"""imagine: what a generative model draws -> DataTree, with R-hat and ESS over its chains."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from probinv._checks import as_count
+from probinv._errors import InputError
+from probinv._progress import Bar
+from probinv.results._statistics import chain_statistics
+from probinv.results.tree import build_tree
+
+RHAT_MOST, ESS_LEAST = 1.05, 100
+"""Chains whose free energies agree less, or hold fewer effective draws, are said to be not mixed."""
+
+
+def imagine(
+    model: Any,
+    labels: Sequence[Any] | None = None,
+    *,
+    draws: int = 100,
+    chains: int = 4,
+    every: int = 10,
+    warmup: int = 500,
+    shape: tuple[int, ...] | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> xr.DataTree:
+    """What a machine or a network imagines, for each label, as chains that can be judged.
+
+    Each chain begins at a random state of the memory; with labels these are clamped.
+
+    Args:
+        model: a trained `RBM` or `DBN`.
+        labels: which; None for chains without a clamped label.
+        draws: kept of each chain.
+        chains: for each label, at least 2 for an R-hat.
+        every: Gibbs steps from one draw to the next.
+        warmup: Gibbs steps before the first.
+        shape: of one x, for example (8, 8); a vector if None.
+        seed: of the chains.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        A DataTree with the groups posterior (x: chain, draw, label, *shape), sample_stats (free_energy, in
+        nats: chain, draw, label) and constant_data (label). Its provenance holds the largest R-hat and the smallest
+        ESS of the free energy over the labels, and a verdict: whether the chains of every label have mixed.
+
+    Raises:
+        InputError: a model that is not trained, a label that it does not know, a shape that does not fit.
+    """
+    if not hasattr(model, "walk"):
+        raise InputError("model cannot imagine", f"got {type(model).__name__}", "give a trained RBM or DBN")
+    wanted = [None] if labels is None else list(labels)
+    if not wanted:
+        raise InputError("labels is empty", "nothing would be imagined", "name labels, or leave them out")
+    as_count("chains", chains)
+    began = time.perf_counter()
+    walks = []
+    with Bar(len(wanted), progress) as bar:
+        for place, label in enumerate(wanted):
+            how = {"chains": chains, "draws": draws, "every": every, "warmup": warmup}
+            walks.append(model.walk(label, seed=seed + place, **how))
+            bar.update(1, "imagining" if label is None else f"imagining {label}")
+    x = np.stack([found.x for found in walks], axis=2)
+    energy = np.stack([found.free_energy for found in walks], axis=2)
+    if shape is not None:
+        if int(np.prod(shape)) != x.shape[-1]:
+            raise InputError(
+                f"shape {shape} does not fit", f"x has {x.shape[-1]} entries", "give another shape"
+            )
+        x = x.reshape(*x.shape[:3], *shape)
+    found = chain_statistics(energy)
+    facts = {
+        "method": "block Gibbs",
+        "model": repr(model),
+        "settings": {"draws": draws, "chains": chains, "every": every, "warmup": warmup},
+        "seed": str(seed),
+        "labels": [str(label) for label in wanted],
+        "seconds_sampling": time.perf_counter() - began,
+        "rhat": found.rhat.tolist(),
+        "ess": found.ess_bulk.tolist(),
+        "verdict": _verdict(wanted, found.rhat, found.ess_bulk),
+    }
+    groups = {"posterior": {"x": x}, "sample_stats": {"free_energy": energy}}
+    if labels is not None:
+        groups["constant_data"] = {"label": np.asarray(wanted)}
+    return build_tree(groups, facts)
+
+
+def _verdict(labels: list[Any], rhat: np.ndarray, ess: np.ndarray) -> dict[str, Any]:
+    """Whether chains that began apart have met, in words. NaN is no agreement."""
+    bad = [
+        str(name)
+        for name, r, n in zip(labels, rhat, ess, strict=True)
+        if not (r <= RHAT_MOST and n >= ESS_LEAST)
+    ]
+    if not bad:
+        sentence = f"the chains of every label agree: R-hat of the free energy is at most {np.max(rhat):.3f}"
+        return {"verdict": "ok", "reasons": [sentence]}
+    which = "the chains" if labels == [None] else f"the chains of {', '.join(bad)}"
+    sentence = f"{which} have not met, or hold few independent draws: take more steps with every and warmup"
+    return {"verdict": "not converged", "reasons": [sentence]}

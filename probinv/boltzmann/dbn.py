@@ -1,0 +1,304 @@
+"""Deep belief networks: trained layer by layer, fine-tuned as a whole, and asked to imagine."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from probinv._checks import as_count
+from probinv._errors import InputError
+from probinv._progress import Bar
+from probinv.boltzmann.imagining import Walk, completed, imagined, walk
+from probinv.boltzmann.labels import one_hot
+from probinv.boltzmann.machine import Machine, new_machine
+from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
+from probinv.boltzmann.stack_files import load_stack, save_stack
+from probinv.boltzmann.training import Course, FineTuning, Learning, Trained, Training, as_rows
+from probinv.boltzmann.units import AbstractUnits, Bernoulli, Joined, Softmax
+
+ROWS_AT_ONCE = 2000
+
+
+@final
+class DBN:
+    """p(x, t_1, ..., t_L) = p(x | t_1) ... p(t_(L-1) | t_L) p(t_L, label): a deep belief network.
+
+    Each machine but the last is trained on draws of the hidden units of the one below; the last, the
+    associative memory, has label units beside them. `tuning` then trains all layers together with the up-down
+    algorithm (Hinton, Osindero and Teh 2006, Neural Computation 18). A scikit-learn estimator.
+
+    Args:
+        hidden: units of each hidden layer, from below; the last is the memory's.
+        visible: "bernoulli" for data in [0, 1], or units.
+        layers: how the machines below the memory are trained.
+        memory: how the memory is trained.
+        tuning: how all are trained together in the end; None for not at all.
+        progress: show a progress bar on standard error.
+
+    Attributes:
+        stack_: the network. After an error or an interrupt, what was finished last.
+        classes_: the labels, in the order of the label units; absent without labels.
+        history_: one list for each stage, of a dictionary for each epoch.
+        stopped_: "" or why the training ended early.
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (500, 500, 2000),
+        *,
+        visible: Any = "bernoulli",
+        layers: Training = Training(),  # noqa: B008
+        memory: Training = Training(),  # noqa: B008
+        tuning: Training | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.hidden, self.visible = hidden, visible
+        self.layers, self.memory, self.tuning = layers, memory, tuning
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any = None) -> "DBN":
+        """Trains on rows X (rows, *x), with labels y (rows,) if there are some.
+
+        Raises:
+            InputError: a value outside the units' support, NaN, one row, or labels of another length.
+        """
+        rows = as_rows("X", X, least=2)
+        sizes = [as_count(f"hidden[{k}]", size) for k, size in enumerate(self.hidden)]
+        if not sizes:
+            raise InputError(
+                "hidden is empty", "a network needs a layer", "for example hidden=(500, 500, 2000)"
+            )
+        visible = self._units(rows)
+        labels = None if y is None else self._labels(y, rows.shape[0])
+        self.history_: list[list[dict[str, float]]] = []
+        self.stopped_ = ""
+        below: list[Layer] = []
+        data = rows
+        for size in sizes[:-1]:
+            machine = self._learn(visible, size, data, self.layers)
+            below.append(Layer.of(machine))
+            data, visible = _means(machine, data), machine.hidden
+        if labels is not None:
+            data = np.concatenate([_dense(data), labels], axis=1)
+            visible = Joined([visible, Softmax(labels.shape[1])])
+        self.stack_ = Stack(tuple(below), self._learn(visible, sizes[-1], data, self.memory))
+        if self.tuning is not None and not self.stopped_:
+            whole = rows if labels is None else np.concatenate([_dense(rows), labels], axis=1)
+            self.stack_ = self._run(FineTuning(self.stack_), whole, self.tuning).model
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """E[t_L | x], the features under the memory, of shape (rows, features)."""
+        return self._each(X, lambda stack, x: stack.recognise(x))
+
+    def reconstruct(self, X: Any, *, seed: int = 0) -> np.ndarray:
+        """One pass up and one down: E[x | t_1], of shape (rows, nx)."""
+        key = jax.random.key(seed)
+        return self._each(X, lambda stack, x: stack.generate(key, stack.recognise(x)))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(label | t_L = E[t_L | x]) = softmax of -F(t_L, label), exact in the memory; (rows, classes)."""
+        self._require_labels()
+        return self._each(X, lambda stack, x: jax.nn.softmax(stack.scores(x), axis=1))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The label of the smallest free energy for each row."""
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def score(self, X: Any, y: Any) -> float:
+        """Share of rows whose label is given back."""
+        return float(np.mean(self.predict(X) == np.asarray(y)))
+
+    def sample(self, n: int = 1, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
+        """`n` rows E[x | t_1] after `steps` Gibbs steps in the memory from random states, of any label."""
+        return imagined(self._fitted(), jax.random.key(seed), n, as_count("steps", steps))
+
+    def imagine(self, label: Any, n: int = 10, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
+        """`n` rows E[x | t_1] that the network imagines for a label, each from a chain of its own, (n, nx).
+
+        Args:
+            label: one of `classes_`.
+            n: rows.
+            steps: Gibbs steps in the memory with the label clamped, from random states.
+            seed: of the chains.
+
+        Raises:
+            InputError: a label that was not trained, or a network without labels.
+        """
+        places = np.full(as_count("n", n), self._place(label))
+        return imagined(self._fitted(), jax.random.key(seed), n, as_count("steps", steps), places)
+
+    def walk(
+        self,
+        label: Any = None,
+        *,
+        chains: int = 4,
+        draws: int = 100,
+        every: int = 10,
+        warmup: int = 500,
+        seed: int = 0,
+    ) -> Walk:
+        """Chains of what is imagined, for R-hat and ESS; see `imagining.walk`."""
+        place = None if label is None else self._place(label)
+        key = jax.random.key(seed)
+        settings = {"chains": chains, "draws": draws, "every": every}
+        counts = {name: as_count(name, value) for name, value in settings.items()}
+        warm = as_count("warmup", warmup, least=0)
+        return walk(self._fitted(), key, warmup=warm, label=place, **counts)
+
+    def complete(self, X: Any, known: Any, *, rounds: int = 20, steps: int = 10, seed: int = 0) -> np.ndarray:
+        """X with its unknown entries imagined; see `imagining.completed`.
+
+        Args:
+            X: rows; what stands at unknown entries is ignored, NaN too.
+            known: boolean, (nx,) or of the shape of X.
+            rounds: passes up, through the memory, and down.
+            steps: Gibbs steps in the memory in each round.
+            seed: of the draws.
+        """
+        mask = np.asarray(known)
+        if mask.dtype != bool:
+            raise InputError("known is not boolean", f"its dtype is {mask.dtype}", "True where X is known")
+        x = np.asarray(X, np.float64)
+        mask = np.broadcast_to(mask.reshape(-1, *x.shape[1:]) if mask.size != x.size else mask, x.shape)
+        rows = self._rows(np.where(mask, x, 0.0))
+        stack, key = self._fitted(), jax.random.key(seed)
+        return completed(stack, key, rows, mask.reshape(len(rows), -1), as_count("rounds", rounds), steps)
+
+    def bound(self, X: Any, *, draws: int = 10, seed: int = 0) -> Bound:
+        """The variational bound of mean log p(x), but for the memory's log Z: see `variational_bound`."""
+        return variational_bound(
+            self._fitted(), jax.random.key(seed), jnp.asarray(self._rows(X)), draws=draws
+        )
+
+    def save(self, path: Any) -> Path:
+        """Writes the trained network; settings of its training are not kept. See `save_stack`."""
+        return save_stack(self._fitted(), path, classes=getattr(self, "classes_", None))
+
+    @staticmethod
+    def load(path: Any) -> "DBN":
+        """The trained network that `save` wrote. See `load_stack`."""
+        stack, classes = load_stack(path)
+        network = DBN([layer.above.size for layer in stack.layers] + [stack.top.hidden.size])
+        network.stack_, network.history_, network.stopped_ = stack, [], ""
+        network.n_features_in_ = stack.layers[0].below.size if stack.layers else stack.features
+        if classes is not None:
+            network.classes_ = np.asarray(classes)
+        return network
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings by name."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+    def set_params(self, **params: Any) -> "DBN":
+        """Changes settings by name.
+
+        Raises:
+            InputError: there is no setting of that name.
+        """
+        for name, value in params.items():
+            if name not in SETTINGS:
+                raise InputError(
+                    f"{name} is no setting", f"there are {', '.join(SETTINGS)}", "check its spelling"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        return f"DBN({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
+
+    def _learn(self, visible: AbstractUnits, size: int, rows: Any, settings: Training) -> Machine:
+        key = jax.random.fold_in(jax.random.key(settings.seed), len(self.history_))
+        mean = np.asarray(rows[:10_000].mean(axis=0)).ravel()
+        machine = new_machine(visible, Bernoulli(size), key, mean=mean)
+        return self._run(Learning(machine), rows, settings).model
+
+    def _run(self, task: Any, rows: Any, settings: Training) -> Trained:
+        course = Course(task, rows, settings)
+        with Bar(course.total, self.progress) as bar:
+            trained = course.run(bar)
+        self.history_.append(trained.history)
+        self.stopped_ = self.stopped_ or trained.stopped
+        return trained
+
+    def _units(self, rows: Any) -> AbstractUnits:
+        units = Bernoulli(rows.shape[1]) if self.visible == "bernoulli" else self.visible
+        if not isinstance(units, AbstractUnits):
+            raise InputError(
+                f"visible is {self.visible!r}", "it names the units", 'give "bernoulli", or units'
+            )
+        if units.size != rows.shape[1]:
+            raise InputError(
+                f"X has {rows.shape[1]} columns", f"visible has {units.size} units", "make them equal"
+            )
+        units.check("X", _dense(rows))
+        return units
+
+    def _labels(self, y: Any, count: int) -> np.ndarray:
+        given = np.asarray(y)
+        if given.shape != (count,):
+            raise InputError(
+                f"y has shape {given.shape}", f"X has {count} rows", "give one label for each row"
+            )
+        self.classes_, places = np.unique(given, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError("y has one label only", "there is nothing to tell apart", "leave y out")
+        return one_hot(places, len(self.classes_))
+
+    def _fitted(self) -> Stack:
+        if not hasattr(self, "stack_"):
+            raise InputError("the network is not trained", "it has no stack_", "call fit first")
+        return self.stack_
+
+    def _require_labels(self) -> None:
+        if not self._fitted().classes:
+            raise InputError("the network has no labels", "it was trained without y", "call fit(X, y)")
+
+    def _place(self, label: Any) -> int:
+        self._require_labels()
+        found = np.flatnonzero(self.classes_ == label)
+        if not len(found):
+            known = ", ".join(map(str, self.classes_[:20]))
+            raise InputError(f"the label {label!r} is not known", f"there are {known}", "name one of them")
+        return int(found[0])
+
+    def _rows(self, X: Any) -> np.ndarray:
+        rows, visible = _dense(as_rows("X", X)), self._fitted().visible
+        if rows.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"X has {rows.shape[1]} features",
+                f"the network was trained on {self.n_features_in_}",
+                "give as many",
+            )
+        if self.stack_.layers:
+            visible.check("X", rows)
+        return rows
+
+    def _each(self, X: Any, fn: Any) -> np.ndarray:
+        """fn(stack, rows) for all rows, some at a time."""
+        return in_parts(fn, self._fitted(), self._rows(X))
+
+
+SETTINGS = ("hidden", "visible", "layers", "memory", "tuning", "progress")
+
+
+def in_parts(fn: Any, model: Any, rows: Any) -> np.ndarray:
+    """fn(model, rows) as one array, computed for a bounded number of rows at once."""
+    run = eqx.filter_jit(fn)
+    count = math.ceil(rows.shape[0] / ROWS_AT_ONCE)
+    places = [slice(k * ROWS_AT_ONCE, (k + 1) * ROWS_AT_ONCE) for k in range(count)]
+    return np.concatenate([np.asarray(run(model, jnp.asarray(_dense(rows[own])))) for own in places])
+
+
+def _means(machine: Machine, rows: Any) -> np.ndarray:
+    return in_parts(lambda machine, v: machine.hidden.mean(machine.up(v)), machine, rows)
+
+
+def _dense(rows: Any) -> np.ndarray:
+    return rows.toarray() if hasattr(rows, "toarray") else rows

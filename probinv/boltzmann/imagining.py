@@ -1,0 +1,155 @@
+"""What a stack imagines: chains in its memory, and one directed pass down from each state."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from probinv._checks import as_count
+from probinv._errors import InputError
+from probinv._typing import PRNGKey
+from probinv.boltzmann.gibbs import last_state, random_states
+from probinv.boltzmann.labels import one_hot
+from probinv.boltzmann.stack import Stack
+
+
+class Walk(NamedTuple):
+    """Chains that imagine.
+
+    Attributes:
+        x: E[x | t_1] of each state, (chain, draw, nx).
+        free_energy: F of the memory's state, (chain, draw), in nats.
+    """
+
+    x: np.ndarray
+    free_energy: np.ndarray
+
+
+def start_states(stack: Stack, key: PRNGKey, labels: np.ndarray | None, count: int) -> np.ndarray:
+    """Random states of the memory, (count, n): every unit by itself as its bias has it, and the labels.
+
+    Args:
+        stack: with or without labels.
+        key: of the states.
+        labels: places in 0 .. classes - 1 to clamp, one for each state; None for random ones.
+        count: how many.
+    """
+    units = stack.top.visible
+    v = np.array(random_states(units, key, count, theta=stack.top.visible_bias))
+    if labels is not None:
+        require_places(stack, labels)
+        v[:, stack.features :] = one_hot(labels, stack.classes)
+    return v
+
+
+def require_places(stack: Stack, labels: np.ndarray) -> None:
+    """An InputError unless the stack has these labels."""
+    if not stack.classes:
+        raise InputError(
+            "a label is given", "the model was trained without labels", "train it with fit(X, y)"
+        )
+    if labels.size and not (labels.min() >= 0 and labels.max() < stack.classes):
+        raise InputError("a label is out of range", f"there are {stack.classes}", "give one that was trained")
+
+
+def known_labels(stack: Stack, labels: np.ndarray | None) -> np.ndarray | None:
+    """Which of the memory's entries are clamped."""
+    if labels is None:
+        return None
+    return np.arange(stack.top.visible.size) >= stack.features
+
+
+def imagined(
+    stack: Stack, key: PRNGKey, count: int, steps: int, labels: Int[np.ndarray, " count"] | None = None
+) -> Float[np.ndarray, "count nx"]:
+    """E[x | t_1] after `steps` turns of block Gibbs sampling in the memory from random states.
+
+    With labels these are clamped: t_L ~ p(t_L | label) (Hinton, Osindero and Teh 2006).
+
+    Args:
+        stack: the network.
+        key: of all that is drawn.
+        count: rows, each from a chain of its own.
+        steps: Gibbs steps.
+        labels: one for each row.
+    """
+    key_start, key_chain, key_down = jax.random.split(key, 3)
+    start = start_states(stack, key_start, labels, as_count("n", count))
+    v = last_state(stack.top, key_chain, start, steps, known=known_labels(stack, labels))
+    return np.asarray(dream(stack, key_down, v))
+
+
+def walk(
+    stack: Stack,
+    key: PRNGKey,
+    *,
+    chains: int,
+    draws: int,
+    every: int,
+    warmup: int,
+    label: int | None = None,
+) -> Walk:
+    """`draws` of each chain, `every` Gibbs steps apart, after `warmup` steps from random states."""
+    key_start, key_warm, key_rest = jax.random.split(key, 3)
+    labels = None if label is None else np.full(chains, label)
+    known = known_labels(stack, labels)
+    v: Any = start_states(stack, key_start, labels, chains)
+    if warmup:
+        v = last_state(stack.top, key_warm, v, warmup, known=known)
+    x, energy = [], []
+    for draw in range(draws):
+        key_chain, key_down = jax.random.split(jax.random.fold_in(key_rest, draw))
+        v = last_state(stack.top, key_chain, v, every, known=known)
+        x.append(np.asarray(dream(stack, key_down, v)))
+        energy.append(np.asarray(_free_energy(stack, v)))
+    return Walk(np.stack(x, axis=1), np.stack(energy, axis=1))
+
+
+@eqx.filter_jit
+def dream(stack: Stack, key: PRNGKey, v: Float[Array, "rows n"]) -> Float[Array, "rows nx"]:
+    """E[x | t_1] for states v of the memory. A machine alone: E[x | h] with h ~ p(h | v)."""
+    if stack.layers:
+        return stack.generate(key, v[:, : stack.features])
+    h = stack.top.hidden.sample(key, stack.top.up(v))
+    return stack.top.visible.mean(stack.top.down(h))[:, : stack.features]
+
+
+def completed(
+    stack: Stack,
+    key: PRNGKey,
+    x: Float[np.ndarray, "rows nx"],
+    known: np.ndarray,
+    rounds: int,
+    steps: int,
+) -> Float[np.ndarray, "rows nx"]:
+    """x with its unknown entries imagined: up by the recognition law, some Gibbs steps in the memory, down.
+
+    The known entries are put back after every round. The upward pass is an approximation of p(t | x), so this
+    is no Gibbs sampler of p(x_unknown | x_known), which a machine alone has: `gibbs.chains` with `known`.
+    """
+    mask = jnp.broadcast_to(jnp.asarray(known, bool), x.shape)
+    value = jnp.asarray(x, jnp.float32)
+    now = jnp.where(mask, value, 0.5)
+    for number in range(rounds):
+        now = jnp.where(mask, value, _round(stack, jax.random.fold_in(key, number), now, steps))
+    return np.asarray(now)
+
+
+@eqx.filter_jit
+def _round(stack: Stack, key: PRNGKey, x: Array, steps: Any) -> Array:
+    key_up, key_label, key_memory, key_down = jax.random.split(key, 4)
+    for place, layer in enumerate(stack.layers):
+        x = layer.above.sample(jax.random.fold_in(key_up, place), layer.up(x))
+    if stack.classes:
+        chosen = jax.random.categorical(key_label, stack.scores_above(x), axis=1)
+        x = jnp.concatenate([x, jax.nn.one_hot(chosen, stack.classes, dtype=x.dtype)], axis=1)
+    x = jax.lax.fori_loop(0, steps, lambda i, v: stack.top.gibbs(jax.random.fold_in(key_memory, i), v), x)
+    return stack.generate(key_down, x[:, : stack.features])
+
+
+@eqx.filter_jit
+def _free_energy(stack: Stack, v: Array) -> Array:
+    return stack.top.free_energy(v)
