@@ -16,12 +16,14 @@ from probinv.boltzmann.training._monitor import ROWS_MOST, look
 from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
 from probinv.boltzmann.training._step import Gradient, State, updates
+from probinv.boltzmann.training._trajectory import begin_trajectory, exchange, extended
 from probinv.boltzmann.units import parameters
 
 BLOCK = 100
 BLOCK_NUMBERS = 20_000_000
 LOOKS = 2**31 + 1
 """Where the keys of looks begin: far from those of updates."""
+SWAPS = 2**30
 LOOK = 1000
 """Updates after which the state is looked at, if no epoch has ended before."""
 RUNAWAY = 5.0
@@ -36,6 +38,9 @@ class Task(Protocol):
 
     def updates(self, *given: Any) -> Any:
         """The state after the first `count` batches: see `_step.updates`."""
+
+    def between(self, state: Any, settings: Training, key: PRNGKey) -> Any:
+        """The state after what is done every `settings.swaps` updates."""
 
     def look(self, state: Any, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
         """Figures of the parameters now, "runaway" in nats for each visible unit among them."""
@@ -78,31 +83,43 @@ class Course:
         self.key = jax.random.key(settings.seed)
         self.total = settings.epochs * self.batches.per_epoch
         self.state = self.good = task.begin(self.batches, settings, self.key)
+        self.before = int(self.state.step)
+        self.batches.seed += self.before
         self.history: list[dict[str, float]] = []
         self.snapshots: list[Any] = []
         self.seconds = 0.0
         few = dense(rows[:ROWS_MOST])
         self.shown = few, few[:0] if held_out is None else dense(held_out[:ROWS_MOST])
-        self.block = int(np.clip(BLOCK_NUMBERS // (self.batches.size * few.shape[1]), 1, BLOCK))
+        most = min(BLOCK, settings.swaps or BLOCK)
+        self.block = int(np.clip(BLOCK_NUMBERS // (self.batches.size * few.shape[1]), 1, most))
         self.marks = marks(self.total, settings.snapshots)
 
     @property
     def done(self) -> int:
-        """Updates so far."""
-        return int(self.state.step)
+        """Updates of this training so far; a task may begin with a state that has some behind it."""
+        return int(self.state.step) - self.before
 
     def advance(self) -> int:
         """One block of updates. The new state is there whole or not at all."""
         done, per_epoch = self.done, self.batches.per_epoch
         ends = [done + self.block, (done // per_epoch + 1) * per_epoch, (done // LOOK + 1) * LOOK]
+        if self.settings.swaps:
+            ends.append((done // self.settings.swaps + 1) * self.settings.swaps)
         count = min(ends + [mark for mark in self.marks if mark > done]) - done
         given = self.batches(done, count)
-        rows = np.zeros((self.block, *given.shape[1:]), np.float32)
-        rows[:count] = given
+        rows = given
+        if count < self.block:
+            rows = np.zeros((self.block, *given.shape[1:]), np.float32)
+            rows[:count] = given
         left = 1 - (done + np.arange(self.block)) / self.total if self.settings.decay else np.ones(self.block)
         rates = np.asarray(self.settings.rate * left, np.float32)
         how = self.settings.static, self.settings.knobs
-        self.state = jax.block_until_ready(self.task.updates(*how, self.state, rows, rates, count, self.key))
+        state = self.task.updates(*how, self.state, rows, rates, count, self.key)
+        if self.settings.swaps and (done + count) % self.settings.swaps == 0:
+            state = self.task.between(
+                state, self.settings, jax.random.fold_in(self.key, SWAPS + done + count)
+            )
+        self.state = jax.block_until_ready(state)
         return count
 
     def judge(self) -> str:
@@ -111,19 +128,28 @@ class Course:
             return ""
         key = jax.random.fold_in(self.key, LOOKS + self.done)
         found = self.task.look(self.state, *self.shown, key)
+        history, snapshots = self.history, self.snapshots
         if self.done % self.batches.per_epoch == 0:
             epoch = self.done // self.batches.per_epoch
-            self.history.append({"epoch": epoch, "seconds": self.seconds} | found)
+            history = [*history, {"epoch": epoch, "seconds": self.seconds} | found]
         model = self.task.model(self.state)
+        why = ""
         if not all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(model)):
-            return "a parameter is no longer finite"
-        if not abs(found["runaway"]) <= RUNAWAY:
+            why = "a parameter is no longer finite"
+        elif not abs(found["runaway"]) <= RUNAWAY:
             lies = f"{found['runaway']:.3g} nats for each visible unit lie between the chains and the data"
-            return f"the free energy has run away: {lies}"
-        self.good = self.state
-        if self.done in self.marks:
-            self.snapshots.append(on_host(model))
-        return ""
+            why = f"the free energy has run away: {lies}"
+        elif self.done in self.marks:
+            snapshots = [*snapshots, on_host(model)]
+        # in one assignment, so that an interrupt never finds one without the others
+        good = self.good if why else self.state
+        self.history, self.snapshots, self.good = history, snapshots, good
+        return why
+
+    def resume(self, state: Any, history: list[dict[str, float]], snapshots: list[Any], seconds: float) -> None:
+        """Goes on from what another course of the same rows and settings came to."""
+        self.state = self.good = state
+        self.history, self.snapshots, self.seconds = history, snapshots, seconds
 
     def run(self, progress: Progress, keep: Callable[["Course"], None] | None = None) -> Trained:
         """To the end, to an interrupt, or to the first state that is not good.
@@ -161,29 +187,41 @@ class Learning:
 
     Args:
         machine: where it begins.
+        state: where it goes on instead, with chains and averages of an earlier training.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
+    def __init__(self, machine: Machine, state: State | None = None) -> None:
+        self.machine, self.state = machine, state
 
     def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> State:
         """Chains at random states of the hidden units."""
+        if self.state is not None:
+            return jax.tree.map(jnp.asarray, self.state)
         machine = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.machine)
         first = dense(batches.rows[: max(10 * batches.size, 1000)])
-        theta = jnp.broadcast_to(machine.hidden_bias, (settings.chains or batches.size, machine.hidden.size))
+        chains = settings.chains or batches.size
+        key_chain, key_ladder = jax.random.split(jax.random.fold_in(key, 2**31))
+        trajectory = begin_trajectory(machine, key_ladder, chains) if settings.swaps else None
+        theta = jnp.broadcast_to(machine.hidden_bias, (chains, machine.hidden.size))
         return State(
             machine,
             machine,
             zero_like(machine, settings),
             jnp.asarray(first.mean(axis=0), jnp.float32),
             machine.hidden.mean(theta[0]),
-            machine.hidden.sample(jax.random.fold_in(key, 2**31), theta),
+            machine.hidden.sample(key_chain, theta),
             jnp.zeros((), jnp.int32),
+            trajectory,
         )
 
     def updates(self, *given: Any) -> State:
         """See `_step.updates`."""
         return updates(*given)
+
+    def between(self, state: State, settings: Training, key: PRNGKey) -> State:
+        """Chains swap states with those of earlier machines; see `_trajectory`."""
+        trajectory, chain = exchange(state.trajectory, state.machine, state.chain, key)
+        return state._replace(trajectory=extended(trajectory), chain=chain)
 
     def look(self, state: State, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
         """See `_monitor.look`."""

@@ -48,6 +48,7 @@ class State(NamedTuple):
         centre_visible, centre_hidden: moving averages of v and h over the data.
         chain: hidden states of the persistent chains.
         step: updates done.
+        trajectory: earlier machines with which chains swap states, or None.
     """
 
     machine: Machine
@@ -57,6 +58,7 @@ class State(NamedTuple):
     centre_hidden: Float[Array, " nh"]
     chain: Codes
     step: Count
+    trajectory: Any = None
 
 
 class Gradient(NamedTuple):
@@ -152,7 +154,9 @@ def climb(
         chain = machine.hidden.sample(key_chain, up[rows:])
     else:
         first = machine.up(data)
-        model = negative(machine, key_model, machine.hidden.sample(key_chain, first), static.steps)
+        h = machine.hidden.sample(key_chain, first)
+        model = negative(machine, key_model, h, static.steps)
+        chain = h[: len(chain)] if rows >= len(chain) else chain  # for the monitor alone
         up = jnp.concatenate([first, machine.up(model)])
     way, h = gradient(machine, data, model, up, centre)
     if static.discriminative:
@@ -196,6 +200,7 @@ def update(static: Static, knobs: Knobs, state: State, rows: Rows, rate: Scalar,
         toward(centre[1], found.hidden.mean(axis=0), knobs.centring),
         found.chain,
         step,
+        state.trajectory,
     )
 
 

@@ -148,6 +148,10 @@ class FineTuning:
         """See `updates`."""
         return updates(*given)
 
+    def between(self, state: Tuning, settings: Training, key: PRNGKey) -> Tuning:
+        """Nothing: the up-down algorithm keeps no ladder."""
+        return state
+
     def look(self, state: Tuning, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
         """Figures of the stack now; see `look`."""
         found = _figures(state.stack, state.chain, jnp.asarray(rows), jnp.asarray(held_out), key)
@@ -160,8 +164,8 @@ class FineTuning:
 
 @jax.jit
 def _figures(stack: Stack, chain: Rows, rows: Rows, held_out: Rows, key: PRNGKey) -> dict[str, Scalar]:
-    """reconstruction: squared error over a row of a pass up and one down; wrong: share of held-out labels that
-    are not given back (NaN where there are none); runaway: see `_monitor.look`."""
+    """reconstruction: squared error over a row of a pass up and one down; wrong: share of held-out labels
+    that are not given back (NaN where there are none); runaway: see `_monitor.look`."""
     key_down, key_chain = jax.random.split(key)
     classes, split = stack.classes, rows.shape[1] - stack.classes
     t = stack.recognise(rows[:, :split])
