@@ -45,6 +45,7 @@ class Evidence:
     prior_y: np.ndarray | None
     prior_log_likelihood: np.ndarray | None
     prior_reached: np.ndarray | None
+    prior_component: np.ndarray | None
     constants: dict[str, np.ndarray]
     facts: dict[str, Any]
 
@@ -101,6 +102,7 @@ def gather(tree: xr.DataTree) -> Evidence:
         prior_y=_array(tree, "prior_predictive", "y"),
         prior_log_likelihood=_flat(_array(tree, "prior_predictive", "log_likelihood")),
         prior_reached=_flat(_array(tree, "prior_predictive", "reached")),
+        prior_component=_flat(_array(tree, "prior_predictive", "component")),
         constants={str(name): v.values.astype(float) for name, v in _numeric(tree, "constant_data")},
         facts=facts,
     )

@@ -84,7 +84,7 @@ def membership(
     labels = clusters(draws / draws.std(axis=(0, 1)) if scaled else draws)
     member = np.moveaxis(labels[:, :, None] == np.arange(labels.max() + 1), 2, 0).astype(float)
     shares = member.mean(axis=2).T
-    rhat, errors = _agreement(member, ancestors)
+    rhat, errors = agreement(member, ancestors)
     variance = shares.mean(axis=0) * (1 - shares.mean(axis=0))
     worth = np.divide(variance, errors**2, out=np.full(len(errors), np.inf), where=errors > 0)
     return Membership(
@@ -108,7 +108,7 @@ def _discrete(draws: np.ndarray) -> np.ndarray:
     return (2 * values < rows) | (some == np.round(some)).all(axis=0)
 
 
-def _agreement(member: np.ndarray, ancestors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def agreement(member: np.ndarray, ancestors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """R-hat and the standard error of the mean of indicators (mode, chain, draw)."""
     if len(member) == 1:
         return np.ones(1), np.zeros(1)

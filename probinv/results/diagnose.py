@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from probinv._errors import InputError
+from probinv.results._components import check_components
 from probinv.results._evidence import Evidence, gather
 from probinv.results._mixing import check_mixing
 from probinv.results._modes import check_modes
@@ -30,6 +31,7 @@ CHECKS = (
     check_movement,
     check_mixing,
     check_modes,
+    check_components,
     check_ancestors,
     check_evidence,
     check_divergences,

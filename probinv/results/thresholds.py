@@ -80,6 +80,9 @@ MODE_ERROR_MOST = 0.05
 """Convention: standard error of the weight of a mode. An effective sample size of 100 gives it to a weight of
 one half."""
 
+COMPONENT_LEAST = 0.05
+"""Convention: the part of the draws, or of the prior, from which on a component of the prior counts."""
+
 MOVEMENT_LEAST = 0.03
 """1 - the autocorrelation of successive draws within the modes, in the slowest entry. Below it, sets of draws
 may be places that chains have not left: random walks in one mode fall apart at 0.01 and less, by trying."""
