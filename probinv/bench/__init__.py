@@ -78,6 +78,48 @@ def _sbibm() -> Result:
     return bench_sbibm()
 
 
+def _boltzmann_rbm() -> Result:
+    """Test log-likelihood of a machine 784-500 after 400 CPU-seconds; needs MNIST (PROBINV_DATA)."""
+    from probinv.bench.machines import bench_rbm
+
+    return bench_rbm()
+
+
+def _boltzmann_rbm_long() -> Result:
+    """The same with up to an hour of training; needs MNIST (PROBINV_DATA)."""
+    from probinv.bench.machines import bench_rbm_long
+
+    return bench_rbm_long()
+
+
+def _boltzmann_dbn() -> Result:
+    """Variational bound of a network 784-500-2000 beside its first machine; needs MNIST (PROBINV_DATA)."""
+    from probinv.bench.machines import bench_dbn
+
+    return bench_dbn()
+
+
+def _boltzmann_imagine() -> Result:
+    """Are imagined digits recognised, are they diverse, and the error of classifying; needs MNIST."""
+    from probinv.bench.imagination import bench_imagination
+
+    return bench_imagination()
+
+
+def _boltzmann_autoencoder() -> Result:
+    """Squared error of MNIST's test images through a code of 30 numbers; needs its files (PROBINV_DATA)."""
+    from probinv.bench.autoencoder import bench_autoencoder
+
+    return bench_autoencoder()
+
+
+def _boltzmann_epoch() -> Result:
+    """Seconds of one epoch of PCD-1, against scikit-learn on one core and PyTorch on two."""
+    from probinv.bench.epoch import bench_epoch
+
+    return bench_epoch()
+
+
 BENCHES: dict[str, Callable[[], Result]] = {
     "foundation": _foundation,
     "calibration": _calibration,
@@ -89,6 +131,12 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "kinematics": _kinematics,
     "resim": _resim,
     "sbibm": _sbibm,
+    "boltzmann-rbm": _boltzmann_rbm,
+    "boltzmann-rbm-long": _boltzmann_rbm_long,
+    "boltzmann-dbn": _boltzmann_dbn,
+    "boltzmann-imagine": _boltzmann_imagine,
+    "boltzmann-autoencoder": _boltzmann_autoencoder,
+    "boltzmann-epoch": _boltzmann_epoch,
 }
 
 __all__ = ["BENCHES", "Result"]
