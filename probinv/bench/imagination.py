@@ -71,8 +71,8 @@ def bench_imagination(digits: Digits | None = None) -> Result:
         rows,
         [
             f"{sizes} with label units, greedy and then up-down; {seconds:.0f} CPU-seconds of training.",
-            f"recognised: by a convolutional network that is right on {figures['judge']:.2%} of the test images, "
-            f"of {EACH} for each label after {STEPS} Gibbs steps from random states.",
+            f"recognised: by a convolutional network that is right on {figures['judge']:.2%} of the test "
+            f"images, of {EACH} for each label after {STEPS} Gibbs steps from random states.",
             "diversity: mean distance between two imagined images of a label over that of test images.",
             f"Its own labels of the test images are wrong in {figures['error']:.2%}.",
         ],

@@ -10,12 +10,14 @@ import sys
 from collections.abc import Sequence
 
 from probinv._errors import ProbinvError
-from probinv.cli import bench, demo, invert, methods, report
+from probinv.cli import bench, demo, imagine, invert, methods, report, train
 from probinv.cli._source import constant
 
 COMMANDS = {
     "demo": demo,
     "invert": invert,
+    "train": train,
+    "imagine": imagine,
     "report": report,
     "methods": methods,
     "bench": bench,

@@ -30,3 +30,10 @@ def value(text: str) -> Any:
     except ValueError:
         return text
     return table["value"] if set(table) == {"value"} else text
+
+
+def count(text: str) -> int:
+    """A whole number from 1 to a million."""
+    if not re.fullmatch(r"[1-9]\d{0,6}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)

@@ -19,7 +19,7 @@ from tests.cli.specs import call
 def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     out = capsys.readouterr().out
-    assert set(COMMANDS) == {"demo", "invert", "report", "methods", "bench"}
+    assert set(COMMANDS) == {"demo", "invert", "train", "imagine", "report", "methods", "bench"}
     for name, module in COMMANDS.items():
         assert f"    {name} " in out
         assert call(name, "--help") == 0
