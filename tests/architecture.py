@@ -25,7 +25,7 @@ ORDER = (
     ("posterior",),
     ("boltzmann",),
     ("prior", "forward", "likelihood"),
-    ("_typing", "_errors", "_checks", "_files", "_progress"),
+    ("_typing", "_arrays", "_errors", "_checks", "_files", "_progress"),
 )
 LEVEL = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms}
 GROUND = 1
@@ -37,7 +37,8 @@ HOST = {"arviz", "arviz_base", "arviz_stats", "arviz_plots", "h5netcdf", "h5py",
 HOST_ROOMS = {"results", "_invert", "bench", "cli"}
 # Frameworks that a user may not have: imported only inside the function that needs them.
 OPTIONAL = {"flax", "keras", "onnx", "sklearn", "tensorflow", "torch"}
-OPTIONAL_ROOMS = {"forward.loaders", "bench", "cli"}
+# An estimator says what it is in scikit-learn's own words, when scikit-learn asks.
+OPTIONAL_ROOMS = {"forward.loaders", "bench", "cli", "boltzmann._estimator"}
 
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"eval", "exec"}

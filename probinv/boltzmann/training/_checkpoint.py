@@ -35,9 +35,7 @@ class Checkpoint:
         seconds: between two saves.
     """
 
-    def __init__(
-        self, course: Course, path: str | os.PathLike[str], *, seconds: float = SECONDS
-    ) -> None:
+    def __init__(self, course: Course, path: str | os.PathLike[str], *, seconds: float = SECONDS) -> None:
         self.path, self.seconds = Path(path), seconds
         self.digest = digest(course)
         self.saved = time.monotonic()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ RUNAWAY = 5.0
 """Nats for each visible unit between data and chains, above which the free energy has run away."""
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is trained, and how one block of it goes."""
 
@@ -131,7 +132,7 @@ class Course:
         history, snapshots = self.history, self.snapshots
         if self.done % self.batches.per_epoch == 0:
             epoch = self.done // self.batches.per_epoch
-            history = [*history, {"epoch": epoch, "seconds": self.seconds} | found]
+            history = [*history, {"epoch": float(epoch), "seconds": self.seconds} | found]
         model = self.task.model(self.state)
         why = ""
         if not all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(model)):
@@ -146,7 +147,9 @@ class Course:
         self.history, self.snapshots, self.good = history, snapshots, good
         return why
 
-    def resume(self, state: Any, history: list[dict[str, float]], snapshots: list[Any], seconds: float) -> None:
+    def resume(
+        self, state: Any, history: list[dict[str, float]], snapshots: list[Any], seconds: float
+    ) -> None:
         """Goes on from what another course of the same rows and settings came to."""
         self.state = self.good = state
         self.history, self.snapshots, self.seconds = history, snapshots, seconds
@@ -196,7 +199,10 @@ class Learning:
     def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> State:
         """Chains at random states of the hidden units."""
         if self.state is not None:
-            return jax.tree.map(jnp.asarray, self.state)
+            state = jax.tree.map(jnp.asarray, self.state)
+            if bool(settings.momentum) != isinstance(state.velocity, Gradient):
+                state = state._replace(velocity=zero_like(state.machine, settings))
+            return state._replace(trajectory=state.trajectory if settings.swaps else None)
         machine = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.machine)
         first = dense(batches.rows[: max(10 * batches.size, 1000)])
         chains = settings.chains or batches.size
@@ -215,8 +221,10 @@ class Learning:
         )
 
     def updates(self, *given: Any) -> State:
-        """See `_step.updates`."""
-        return updates(*given)
+        """See `_step.updates`; a ladder that grows is kept out of the compiled program."""
+        static, knobs, state, *rest = given
+        done = updates(static, knobs, state._replace(trajectory=None), *rest)
+        return done._replace(trajectory=state.trajectory)
 
     def between(self, state: State, settings: Training, key: PRNGKey) -> State:
         """Chains swap states with those of earlier machines; see `_trajectory`."""

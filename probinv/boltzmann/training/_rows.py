@@ -7,11 +7,13 @@ from jaxtyping import Float
 
 from probinv._errors import InputError
 
+COMPLEX = "; Complex data not supported"
+
 type Dense = Float[np.ndarray, "rows nv"]
 
 
-def as_rows(name: str, value: Any, *, least: int = 1) -> Any:
-    """Rows as a float32 array (rows, nv), examples of any shape raveled, or as a sparse matrix (CSR).
+def as_rows(name: str, value: Any, *, least: int = 1, dtype: Any = np.float32) -> Any:
+    """Rows as a float array (rows, nv), examples of any shape raveled, or as a sparse matrix (CSR).
 
     Raises:
         InputError: not numbers, complex, NaN or infinite, no column, or fewer rows than `least`.
@@ -19,13 +21,13 @@ def as_rows(name: str, value: Any, *, least: int = 1) -> Any:
     if hasattr(value, "tocsr"):
         rows = value.tocsr()
         if rows.dtype.kind not in "fiub":
-            raise InputError(
-                f"{name} is not an array of real numbers", f"its dtype is {rows.dtype}", "give real numbers"
-            )
-        rows = rows.astype(np.float32)
+            why = f"dtype {rows.dtype}" + COMPLEX * (rows.dtype.kind == "c")
+            raise InputError(f"{name} is not an array of real numbers", why, "give real numbers")
+        with np.errstate(over="ignore"):
+            rows = rows.astype(dtype)
         numbers = rows.data
     else:
-        rows = numbers = _dense(name, value)
+        rows = numbers = _dense(name, value, dtype)
     if not np.isfinite(numbers).all():
         bad = int((~np.isfinite(numbers)).sum())
         raise InputError(
@@ -36,21 +38,19 @@ def as_rows(name: str, value: Any, *, least: int = 1) -> Any:
     if rows.shape[0] < least:
         raise InputError(
             f"{name} has {rows.shape[0]} row{'s' * (rows.shape[0] != 1)}",
-            f"at least {least} are needed; found array with {rows.shape[0]} sample(s)",
+            f"At least {least} are needed; found array with {rows.shape[0]} sample(s)",
             "give more examples",
         )
     return rows
 
 
-def _dense(name: str, value: Any) -> np.ndarray:
+def _dense(name: str, value: Any, dtype: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
         if array.dtype.kind not in "fiub":
-            raise TypeError(
-                f"dtype {array.dtype}" + ("; complex data not supported" if array.dtype.kind == "c" else "")
-            )
+            raise TypeError(f"dtype {array.dtype}" + COMPLEX * (array.dtype.kind == "c"))
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{name} is not an array of real numbers", str(error), "give rows of numbers"
@@ -69,7 +69,7 @@ def _dense(name: str, value: Any) -> np.ndarray:
             "give data",
         )
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array.reshape(len(array), -1), np.float32)
+        return np.ascontiguousarray(array.reshape(len(array), np.prod(array.shape[1:])), dtype)
 
 
 def dense(rows: Any) -> Dense:

@@ -16,6 +16,9 @@ from probinv.boltzmann.units import parameters
 
 type Rows = Float[Array, "batch nv"]
 type Codes = Float[Array, "batch nh"]
+type Chains = Float[Array, "chains nh"]
+type Dreams = Float[Array, "chains nv"]
+type Both = Float[Array, "rows nh"]
 
 
 class Static(NamedTuple):
@@ -56,7 +59,7 @@ class State(NamedTuple):
     velocity: Any
     centre_visible: Float[Array, " nv"]
     centre_hidden: Float[Array, " nh"]
-    chain: Codes
+    chain: Chains
     step: Count
     trajectory: Any = None
 
@@ -70,10 +73,10 @@ class Gradient(NamedTuple):
     units: Any
 
 
-def negative(machine: Machine, key: PRNGKey, h: Codes, steps: int) -> Rows:
+def negative(machine: Machine, key: PRNGKey, h: Chains, steps: int) -> Dreams:
     """v after `steps` turns v ~ p(v | h), h ~ p(h | v) that begin with h."""
 
-    def turn(i: Count, v: Rows) -> Rows:
+    def turn(i: Count, v: Dreams) -> Dreams:
         key_h, key_v = jax.random.split(jax.random.fold_in(key, i))
         h = machine.hidden.sample(key_h, machine.up(v))
         return machine.visible.sample(key_v, machine.down(h))
@@ -83,8 +86,8 @@ def negative(machine: Machine, key: PRNGKey, h: Codes, steps: int) -> Rows:
 
 
 def gradient(
-    machine: Machine, data: Rows, model: Rows, up: Codes, centre: tuple[Array, Array]
-) -> tuple[Gradient, Codes]:
+    machine: Machine, data: Rows, model: Dreams, up: Both, centre: tuple[Array, Array]
+) -> tuple[Gradient, Both]:
     """d/dp mean(-F(data)) - mean(-F(model)) with centred statistics.
 
         dW = <(v - mu)(h - lambda)>_data - <(v - mu)(h - lambda)>_model,
@@ -132,8 +135,8 @@ class Climb(NamedTuple):
 
     way: Gradient
     hidden: Codes
-    model: Rows
-    chain: Codes
+    model: Dreams
+    chain: Chains
 
 
 def climb(
@@ -141,7 +144,7 @@ def climb(
     knobs: Knobs,
     machine: Machine,
     data: Rows,
-    chain: Codes,
+    chain: Chains,
     centre: tuple[Array, Array],
     key: PRNGKey,
 ) -> Climb:

@@ -14,7 +14,7 @@ from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
 from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved, toward
 
-type Rows = Float[Array, "batch _"]
+type Rows = Float[Array, "_ _"]
 
 
 class Tuning(NamedTuple):

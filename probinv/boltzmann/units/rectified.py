@@ -15,6 +15,7 @@ from probinv._typing import PRNGKey
 from probinv.boltzmann.units._base import AbstractUnits, Entries, Values
 
 LOG_2PI = float(np.log(2 * np.pi))
+FAR = -9.0
 
 
 @final
@@ -45,14 +46,21 @@ class Rectified(AbstractUnits):
         return jnp.sum(0.5 * theta**2 + log_ndtr(theta) + 0.5 * LOG_2PI, axis=-1)
 
     def mean(self, theta: Entries) -> Entries:
-        return theta + jnp.exp(-0.5 * theta**2 - 0.5 * LOG_2PI - log_ndtr(theta))
+        t = jnp.maximum(-theta, -FAR)
+        far = 1 / (t + 2 / (t + 3 / (t + 4 / (t + 5 / t))))  # Laplace's fraction: a difference would cancel
+        near = jnp.maximum(theta, FAR)
+        near += jnp.exp(-0.5 * near**2 - 0.5 * LOG_2PI - log_ndtr(near))
+        return jnp.where(theta > FAR, near, far)
 
     def sample(self, key: PRNGKey, theta: Entries) -> Entries:
         tiny = jnp.finfo(theta.dtype).tiny
         u = jax.random.uniform(key, theta.shape, theta.dtype, minval=tiny)
         # s = theta - Phi^-1(u Phi(theta)) by symmetry: no digits are lost where theta is very negative
         quantile = jnp.where(theta > FAR, ndtri(jnp.maximum(u * jnp.exp(log_ndtr(theta)), tiny)), 0.0)
-        tail = -jnp.log(u) / jnp.maximum(-theta, 1.0)  # beyond FAR the law is exponential to 1 %
+        # beyond FAR, with t = -theta: -log u = log Phi(-t) - log Phi(-t - s) = (t + 1 / t) s + s^2 / 2 + ...
+        t, level = jnp.maximum(-theta, 1.0), -jnp.log(u)
+        slope = t + 1 / t
+        tail = 2 * level / (slope + jnp.sqrt(slope**2 + 2 * level))
         return jnp.where(theta > FAR, jnp.maximum(theta - quantile, 0.0), tail)
 
     def drawn(self, key: PRNGKey, s: Entries) -> Entries:
@@ -62,7 +70,7 @@ class Rectified(AbstractUnits):
         return np.asarray(mean - 1.0)
 
     def check(self, name: str, values: Float[np.ndarray, "rows n"]) -> None:
-        if values.size and values.min() < 0:
+        if values.size and not values.min() >= 0:
             raise InputError(
                 f"{name} has negative entries",
                 f"the smallest is {values.min():g}, and rectified units are positive",
@@ -75,6 +83,3 @@ class Rectified(AbstractUnits):
             "they take any positive value",
             "enumerate the other side of the machine",
         )
-
-
-FAR = -9.0

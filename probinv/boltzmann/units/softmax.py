@@ -59,7 +59,7 @@ class Softmax(AbstractUnits):
     def check(self, name: str, values: Float[np.ndarray, "rows n"]) -> None:
         grouped = values.reshape(-1, self.groups, self.classes)
         sums = np.abs(grouped.sum(axis=-1) - 1)
-        if values.size and (values.min() < 0 or sums.max() > ONE_HOT):
+        if values.size and not (values.min() >= 0 and sums.max() <= ONE_HOT):
             raise InputError(
                 f"{name} has rows that are no categories",
                 f"each group of {self.classes} entries must be one-hot, or probabilities that sum to 1",

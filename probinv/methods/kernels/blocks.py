@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from probinv._errors import InputError
 from probinv.methods._base import Progress
 
 SECONDS_PER_BLOCK = 0.5
@@ -96,35 +94,3 @@ class Blocks:
             return min(left, self.rows, 10)
         fitting = SECONDS_PER_BLOCK / (self.seconds_per_transition * thin)
         return int(min(left, self.rows, max(1, fitting)))
-
-
-def save_state(state: Any) -> dict[str, np.ndarray]:
-    """The state's arrays by name. Keys are left out: they follow from the seed and the step."""
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {
-        _name(path): np.asarray(leaf)
-        for path, leaf in leaves
-        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    }
-
-
-def restore_state(state: Any, saved: dict[str, np.ndarray]) -> Any:
-    """`state` with the saved arrays in place of its own."""
-
-    def pick(path: Any, leaf: Any) -> Any:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return leaf
-        value = saved.get(_name(path))
-        if value is None or value.shape != leaf.shape:
-            raise InputError(
-                "resume is not a state of this method",
-                f"the entry {_name(path)} is missing or has another shape",
-                "resume with the method, chains and posterior of the interrupted run",
-            )
-        return jnp.asarray(value, leaf.dtype)
-
-    return jax.tree_util.tree_map_with_path(pick, state)
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="_")

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from probinv._arrays import restore_state, save_state
 from probinv._typing import Count, PRNGKey, Scalar
 from probinv.methods._base import Cost, Draws, Progress
 from probinv.methods.kernels.adapt import StepSize, adapted, first_step
-from probinv.methods.kernels.blocks import Blocks, Plan, restore_state, save_state
+from probinv.methods.kernels.blocks import Blocks, Plan
 from probinv.methods.kernels.lifted import STEP_MOST, Point, Step, minus_log_density, move, point
 from probinv.methods.kernels.projected import NOT_FOUND, Projected, pick, projected_start, references
 from probinv.methods.manifold._independence import independent_move

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from probinv._arrays import restore_state, save_state
 from probinv._typing import PRNGKey
 from probinv.methods._base import Cost, Draws, Progress
-from probinv.methods.kernels.blocks import Blocks, Plan, restore_state, rows_of_block, save_state
+from probinv.methods.kernels.blocks import Blocks, Plan, rows_of_block
 from probinv.methods.kernels.hamiltonian import Settings, advance, count_not_finite, initialise
 from probinv.methods.kernels.start import overdispersed_start
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from probinv._arrays import restore_state, save_state
 from probinv._errors import NumericalError
 from probinv._typing import Count, PRNGKey, Scalar, Z
 from probinv.methods._base import Cost, Draws, Progress
-from probinv.methods.kernels.blocks import Blocks, restore_state, save_state
+from probinv.methods.kernels.blocks import Blocks
 from probinv.methods.kernels.blocks import Plan as ChainPlan
 from probinv.methods.kernels.lifted import STEP_MOST
 from probinv.methods.kernels.projected import NOT_FOUND
