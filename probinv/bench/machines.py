@@ -1,5 +1,6 @@
 """Machines of MNIST: what likelihood is reached in how many seconds, told from both sides."""
 
+import functools
 import time
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from probinv.bench.judge import pixels
-from probinv.bench.mnist import Digits, mnist
+from probinv.bench.mnist import mnist
 from probinv.bench.result import Result
 from probinv.boltzmann.dbn import in_parts
 from probinv.boltzmann.likelihood import log_likelihood, log_partition
@@ -18,8 +19,8 @@ from probinv.boltzmann.training import Course, Learning, Trained, Training
 from probinv.boltzmann.units import Bernoulli
 
 CHAINS, TEMPERATURES, EQUILIBRATION = 500, 20_000, 5_000
-EPOCHS, EPOCHS_LONG = 95, 500
-EPOCHS_MEMORY = 40
+EPOCHS, EPOCHS_LONG = 95, 400
+EPOCHS_MEMORY, CHAINS_MEMORY = 30, 100
 COLUMNS = (
     "machine",
     "test log-likelihood",
@@ -103,11 +104,18 @@ def figures_of(
     }
 
 
-def bench_rbm(epochs: int = EPOCHS, digits: Digits | None = None) -> Result:
-    """Test log-likelihood of a machine 784-500 after 400 CPU-seconds; needs MNIST (PROBINV_DATA)."""
-    digits = digits or mnist()
+@functools.cache
+def first_machine(epochs: int) -> tuple[Learned, dict[str, Any]]:
+    """The machine 784-500 and its figures; two benches of one command share it."""
+    digits = mnist()
     rows, test = pixels(digits.train), binary(pixels(digits.test))
-    figures = figures_of(learn(rows, 500, Training(epochs=epochs)), rows, test)
+    found = learn(rows, 500, Training(epochs=epochs))
+    return found, figures_of(found, rows, test)
+
+
+def bench_rbm(epochs: int = EPOCHS) -> Result:
+    """Test log-likelihood of a machine 784-500 after 400 CPU-seconds; needs MNIST (PROBINV_DATA)."""
+    figures = first_machine(epochs)[1]
     return Result(figures, COLUMNS, [_row(f"784-500, {epochs} epochs", figures)], _notes(figures))
 
 
@@ -116,15 +124,14 @@ def bench_rbm_long() -> Result:
     return bench_rbm(EPOCHS_LONG)
 
 
-def bench_dbn(digits: Digits | None = None) -> Result:
+def bench_dbn() -> Result:
     """Variational bound of a network 784-500-2000 beside its first machine; needs MNIST (PROBINV_DATA)."""
-    digits = digits or mnist()
+    digits = mnist()
     rows, test = pixels(digits.train), binary(pixels(digits.test))
-    first = learn(rows, 500, Training(epochs=EPOCHS))
-    below = figures_of(first, rows, test)
+    first, below = first_machine(EPOCHS)
     features = in_parts(lambda machine, v: machine.hidden.mean(machine.up(v)), first.machine, rows)
     memory = learn(features, 2000, Training(epochs=EPOCHS_MEMORY))
-    known = weigh(memory, features, CHAINS, TEMPERATURES)
+    known = weigh(memory, features, CHAINS_MEMORY, TEMPERATURES)
     bracket, stack = known["bracket"], Stack((Layer.of(first.machine),), memory.machine)
     bound = variational_bound(stack, jax.random.key(3), jnp.asarray(test), draws=20)
     figures = {
@@ -157,8 +164,9 @@ def _row(name: str, found: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _notes(figures: dict[str, Any]) -> list[str]:
+    chains = figures["log_partition"]["chains"]
     return [
-        f"Nats per image. log Z by annealing from both ends, {CHAINS} chains x {TEMPERATURES} temperatures; "
+        f"Nats per image. log Z by annealing from both ends, {chains} chains x {TEMPERATURES} temperatures; "
         f"the reverse chains go on from the persistent ones for {EQUILIBRATION} Gibbs steps first. The "
         "middle of both is given.",
         "The 10,000 test images are made 0 or 1 once, with their gray values as probabilities; training "

@@ -13,19 +13,28 @@ import numpy as np
 from probinv._checks import as_count
 from probinv._errors import InputError
 from probinv._progress import Bar
+from probinv.boltzmann._estimator import (
+    AbstractEstimator,
+    NoLabelsError,
+    classes_of,
+    labels_of,
+    places_of,
+    with_labels,
+)
 from probinv.boltzmann.imagining import Walk, completed, imagined, walk
 from probinv.boltzmann.labels import one_hot
 from probinv.boltzmann.machine import Machine, new_machine
 from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
 from probinv.boltzmann.stack_files import load_stack, save_stack
 from probinv.boltzmann.training import Course, FineTuning, Learning, Trained, Training, as_rows
+from probinv.boltzmann.training._rows import dense
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Joined, Softmax
 
 ROWS_AT_ONCE = 2000
 
 
 @final
-class DBN:
+class DBN(AbstractEstimator):
     """p(x, t_1, ..., t_L) = p(x | t_1) ... p(t_(L-1) | t_L) p(t_L, label): a deep belief network.
 
     Each machine but the last is trained on draws of the hidden units of the one below; the last, the
@@ -74,7 +83,13 @@ class DBN:
                 "hidden is empty", "a network needs a layer", "for example hidden=(500, 500, 2000)"
             )
         visible = self._units(rows)
-        labels = None if y is None else self._labels(y, rows.shape[0])
+        labels = None
+        if y is not None:
+            given = labels_of(y, rows.shape[0])
+            self.classes_ = classes_of(given)
+            labels = one_hot(places_of(given, self.classes_), len(self.classes_))
+        elif hasattr(self, "classes_"):
+            del self.classes_
         self.history_: list[list[dict[str, float]]] = []
         self.stopped_ = ""
         below: list[Layer] = []
@@ -84,11 +99,11 @@ class DBN:
             below.append(Layer.of(machine))
             data, visible = _means(machine, data), machine.hidden
         if labels is not None:
-            data = np.concatenate([_dense(data), labels], axis=1)
+            data = np.concatenate([dense(data), labels], axis=1)
             visible = Joined([visible, Softmax(labels.shape[1])])
         self.stack_ = Stack(tuple(below), self._learn(visible, sizes[-1], data, self.memory))
         if self.tuning is not None and not self.stopped_:
-            whole = rows if labels is None else np.concatenate([_dense(rows), labels], axis=1)
+            whole = rows if labels is None else np.concatenate([dense(rows), labels], axis=1)
             self.stack_ = self._run(FineTuning(self.stack_), whole, self.tuning).model
         self.n_features_in_ = rows.shape[1]
         return self
@@ -102,15 +117,17 @@ class DBN:
         key = jax.random.key(seed)
         return self._each(X, lambda stack, x: stack.generate(key, stack.recognise(x)))
 
+    @with_labels
     def predict_proba(self, X: Any) -> np.ndarray:
         """p(label | t_L = E[t_L | x]) = softmax of -F(t_L, label), exact in the memory; (rows, classes)."""
-        self._require_labels()
         return self._each(X, lambda stack, x: jax.nn.softmax(stack.scores(x), axis=1))
 
+    @with_labels
     def predict(self, X: Any) -> np.ndarray:
         """The label of the smallest free energy for each row."""
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
+    @with_labels
     def score(self, X: Any, y: Any) -> float:
         """Share of rows whose label is given back."""
         return float(np.mean(self.predict(X) == np.asarray(y)))
@@ -119,6 +136,7 @@ class DBN:
         """`n` rows E[x | t_1] after `steps` Gibbs steps in the memory from random states, of any label."""
         return imagined(self._fitted(), jax.random.key(seed), n, as_count("steps", steps))
 
+    @with_labels
     def imagine(self, label: Any, n: int = 10, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
         """`n` rows E[x | t_1] that the network imagines for a label, each from a chain of its own, (n, nx).
 
@@ -192,27 +210,6 @@ class DBN:
             network.classes_ = np.asarray(classes)
         return network
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings by name."""
-        return {name: getattr(self, name) for name in SETTINGS}
-
-    def set_params(self, **params: Any) -> "DBN":
-        """Changes settings by name.
-
-        Raises:
-            InputError: there is no setting of that name.
-        """
-        for name, value in params.items():
-            if name not in SETTINGS:
-                raise InputError(
-                    f"{name} is no setting", f"there are {', '.join(SETTINGS)}", "check its spelling"
-                )
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        return f"DBN({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
-
     def _learn(self, visible: AbstractUnits, size: int, rows: Any, settings: Training) -> Machine:
         key = jax.random.fold_in(jax.random.key(settings.seed), len(self.history_))
         mean = np.asarray(rows[:10_000].mean(axis=0)).ravel()
@@ -237,55 +234,27 @@ class DBN:
             raise InputError(
                 f"X has {rows.shape[1]} columns", f"visible has {units.size} units", "make them equal"
             )
-        units.check("X", _dense(rows))
+        units.check("X", dense(rows))
         return units
 
-    def _labels(self, y: Any, count: int) -> np.ndarray:
-        given = np.asarray(y)
-        if given.shape != (count,):
-            raise InputError(
-                f"y has shape {given.shape}", f"X has {count} rows", "give one label for each row"
-            )
-        self.classes_, places = np.unique(given, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError("y has one label only", "there is nothing to tell apart", "leave y out")
-        return one_hot(places, len(self.classes_))
-
     def _fitted(self) -> Stack:
-        if not hasattr(self, "stack_"):
-            raise InputError("the network is not trained", "it has no stack_", "call fit first")
+        self._require_fitted()
         return self.stack_
 
-    def _require_labels(self) -> None:
-        if not self._fitted().classes:
-            raise InputError("the network has no labels", "it was trained without y", "call fit(X, y)")
-
     def _place(self, label: Any) -> int:
-        self._require_labels()
-        found = np.flatnonzero(self.classes_ == label)
-        if not len(found):
-            known = ", ".join(map(str, self.classes_[:20]))
-            raise InputError(f"the label {label!r} is not known", f"there are {known}", "name one of them")
-        return int(found[0])
+        if not hasattr(self, "classes_"):
+            raise NoLabelsError("this DBN has no labels", "it was trained without them", "call fit(X, y)")
+        return int(places_of(np.asarray([label]), self.classes_)[0])
 
     def _rows(self, X: Any) -> np.ndarray:
-        rows, visible = _dense(as_rows("X", X)), self._fitted().visible
-        if rows.shape[1] != self.n_features_in_:
-            raise InputError(
-                f"X has {rows.shape[1]} features",
-                f"the network was trained on {self.n_features_in_}",
-                "give as many",
-            )
+        rows = dense(self._input(X))
         if self.stack_.layers:
-            visible.check("X", rows)
-        return rows
+            self.stack_.visible.check("X", rows)
+        return rows.astype(np.float32, copy=False)
 
     def _each(self, X: Any, fn: Any) -> np.ndarray:
         """fn(stack, rows) for all rows, some at a time."""
         return in_parts(fn, self._fitted(), self._rows(X))
-
-
-SETTINGS = ("hidden", "visible", "layers", "memory", "tuning", "progress")
 
 
 def in_parts(fn: Any, model: Any, rows: Any) -> np.ndarray:
@@ -293,12 +262,8 @@ def in_parts(fn: Any, model: Any, rows: Any) -> np.ndarray:
     run = eqx.filter_jit(fn)
     count = math.ceil(rows.shape[0] / ROWS_AT_ONCE)
     places = [slice(k * ROWS_AT_ONCE, (k + 1) * ROWS_AT_ONCE) for k in range(count)]
-    return np.concatenate([np.asarray(run(model, jnp.asarray(_dense(rows[own])))) for own in places])
+    return np.concatenate([np.asarray(run(model, jnp.asarray(dense(rows[own])))) for own in places])
 
 
 def _means(machine: Machine, rows: Any) -> np.ndarray:
     return in_parts(lambda machine, v: machine.hidden.mean(machine.up(v)), machine, rows)
-
-
-def _dense(rows: Any) -> np.ndarray:
-    return rows.toarray() if hasattr(rows, "toarray") else rows

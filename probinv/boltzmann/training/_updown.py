@@ -44,6 +44,12 @@ def wake(stack: Stack, key: PRNGKey, x: Rows) -> list[Rows]:
     return states
 
 
+def _means_above(stack: Stack, awake: list[Rows]) -> Rows:
+    """E[t_L | t_(L-1)]."""
+    layer = stack.layers[-1]
+    return layer.above.mean(layer.up(awake[-2]))
+
+
 def sleep(stack: Stack, key: PRNGKey, t: Rows) -> list[Rows]:
     """A draw of every layer below t, and t, from the generating law: from x upwards."""
     states = [t]
@@ -78,7 +84,9 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
     x, label = rows[:, : rows.shape[1] - classes], rows[:, rows.shape[1] - classes :]
     x = stack.visible.drawn(key_data, x) if static.binarise else x
     awake = wake(stack, key_wake, x)
-    data = jnp.concatenate([awake[-1], label], axis=1)
+    # means make the memory imagine what is more typical, and less diverse
+    features = awake[-1] if static.binarise or not stack.layers else _means_above(stack, awake)
+    data = jnp.concatenate([features, label], axis=1)
     centre = (state.centre_visible, state.centre_hidden)
     found = climb(static, knobs, stack.top, data, state.chain, centre, key_climb)
     asleep = sleep(stack, key_sleep, found.model[:, : stack.features])
