@@ -18,6 +18,7 @@ from probinv.boltzmann._backpropagation import begin, chain_of, layers_of, loss_
 from probinv.boltzmann._finetune import Finetuned, finetune, schedule, train_autoencoder
 from probinv.boltzmann.autoencoder import Autoencoder, new_autoencoder, unroll
 from probinv.boltzmann.machine import Machine
+from probinv.boltzmann.training._rows import Batches
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Gaussian, Joined, Rectified, Softmax
 from probinv.forward import Activation, Affine, Dense, Layered
 
@@ -37,6 +38,8 @@ STACK = [
     machine(Bernoulli(5), Softmax(4), 2),
     machine(Softmax(4), Gaussian(2, [0.3, -0.4]), 3),
 ]
+
+NETWORK = unroll(STACK)
 
 
 def test_unrolled_is_up_then_down_by_hand() -> None:
@@ -257,6 +260,30 @@ def test_an_interrupt_keeps_the_weights_and_goes_on(after: int) -> None:
     same(rest.state, whole.state)
     assert [entry["epoch"] for entry in part.history + rest.history] == [1, 2, 3]
     np.testing.assert_array_equal(rest.autoencoder.encode(rows), whole.autoencoder.encode(rows))
+    later = finetune(part.autoencoder, rows, progress=False, resume=part.state, **how)
+    same(later.state, whole.state)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_an_epoch_is_adam_by_hand() -> None:
+    """Kingma and Ba's algorithm 1 in float64, with the rate of each update, over the same six batches."""
+    layers = NETWORK.encoder.layers + NETWORK.decoder.layers
+    rows, chain = ROWS[:60].astype(np.float32), chain_of(layers)
+    done = finetune(NETWORK, rows, epochs=1, batch_size=10, rate=0.05, seed=3, progress=False)
+    batches = Batches(rows, 10, 3)(0, 6)
+    state = begin(layers, rows)
+    slope_of = jax.jit(jax.grad(loss_of, 2), static_argnums=0)
+    w, tree = jax.tree.flatten(jax.tree.map(np.asarray, state.weights))
+    m, v = [0.0] * len(w), [0.0] * len(w)
+    for t, batch in enumerate(batches):
+        weights = tree.unflatten([leaf.astype(np.float32) for leaf in w])
+        g = jax.tree.leaves(slope_of("squared", chain, weights, state.centres, batch))
+        for k, own in enumerate(np.asarray(part, np.float64) for part in g):
+            m[k], v[k] = 0.9 * m[k] + 0.1 * own, 0.999 * v[k] + 0.001 * own**2
+            step = m[k] / (1 - 0.9 ** (t + 1)) / (np.sqrt(v[k] / (1 - 0.999 ** (t + 1))) + 1e-8)
+            w[k] = w[k] - 0.05 * float(schedule(t / 6)) * step
+    for own, expected in zip(jax.tree.leaves(done.state.weights), w, strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -295,11 +322,14 @@ def test_new_weights_begin_at_the_mean() -> None:
         assert [layer.name for layer in new.encoder.layers[1::2]] == [activation, activation, "identity"]
         assert [layer.weight.shape[0] for layer in new.decoder.layers[::2]] == [20, 40, 7]
         assert np.abs(new.reconstruct(ROWS) - mean).max() < 0.35
+        first, second = new.encoder.layers[0], new.encoder.layers[2]
+        np.testing.assert_allclose(first.weight @ mean + first.bias, 0, atol=1e-5)
+        middle = np.full(40, 0.5 if activation == "logistic" else 0.0)
+        np.testing.assert_allclose(second.weight @ middle + second.bias, 0, atol=1e-5)
         spread = new.encode(ROWS).std(axis=0)
         assert (spread > 0.01).all()
 
 
-NETWORK = unroll(STACK)
 HOW = {"epochs": 1, "progress": False}
 NAN = np.where(np.arange(7) == 3, np.nan, ROWS)
 BAD: dict[str, tuple[Any, str]] = {
