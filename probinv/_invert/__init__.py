@@ -1,6 +1,5 @@
-"""invert: view -> draws -> x and y -> DataTree -> verdict; imagine: model -> draws -> DataTree -> verdict."""
+"""invert: view -> draws -> x and y -> DataTree -> verdict. imagine, of models: `_invert.imagine`."""
 
-from probinv._invert.imagine import imagine
 from probinv._invert.run import invert, query, require_memory
 
-__all__ = ["imagine", "invert", "query", "require_memory"]
+__all__ = ["invert", "query", "require_memory"]

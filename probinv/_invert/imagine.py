@@ -4,12 +4,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
 from probinv._checks import as_count
 from probinv._errors import InputError
 from probinv._progress import Bar
+from probinv.boltzmann import DBN, RBM
+from probinv.boltzmann.imagining import walk
 from probinv.results._statistics import chain_statistics
 from probinv.results.tree import build_tree
 
@@ -46,24 +49,29 @@ def imagine(
 
     Returns:
         A DataTree with the groups posterior (x: chain, draw, label, *shape), sample_stats (free_energy, in
-        nats: chain, draw, label) and constant_data (label). Its provenance holds the largest R-hat and the smallest
-        ESS of the free energy over the labels, and a verdict: whether the chains of every label have mixed.
+        nats: chain, draw, label) and constant_data (label). Its provenance holds for each label R-hat and
+        ESS of the free energy, and a verdict: whether the chains of every label have met.
 
     Raises:
         InputError: a model that is not trained, a label that it does not know, a shape that does not fit.
     """
-    if not hasattr(model, "walk"):
+    if not isinstance(model, RBM | DBN):
         raise InputError("model cannot imagine", f"got {type(model).__name__}", "give a trained RBM or DBN")
     wanted = [None] if labels is None else list(labels)
     if not wanted:
         raise InputError("labels is empty", "nothing would be imagined", "name labels, or leave them out")
-    as_count("chains", chains)
+    asked = {"chains": chains, "draws": draws, "every": every}
+    counts = {name: as_count(name, value) for name, value in asked.items()}
+    as_count("warmup", warmup, least=0)
+    key = jax.random.key(seed)
     began = time.perf_counter()
     walks = []
     with Bar(len(wanted), progress) as bar:
         for place, label in enumerate(wanted):
-            how = {"chains": chains, "draws": draws, "every": every, "warmup": warmup}
-            walks.append(model.walk(label, seed=seed + place, **how))
+            own = None if label is None else model.place(label)
+            walks.append(
+                walk(model.network, jax.random.fold_in(key, place), label=own, warmup=warmup, **counts)
+            )
             bar.update(1, "imagining" if label is None else f"imagining {label}")
     x = np.stack([found.x for found in walks], axis=2)
     energy = np.stack([found.free_energy for found in walks], axis=2)
@@ -77,7 +85,7 @@ def imagine(
     facts = {
         "method": "block Gibbs",
         "model": repr(model),
-        "settings": {"draws": draws, "chains": chains, "every": every, "warmup": warmup},
+        "settings": counts | {"warmup": warmup},
         "seed": str(seed),
         "labels": [str(label) for label in wanted],
         "seconds_sampling": time.perf_counter() - began,

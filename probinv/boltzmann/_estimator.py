@@ -46,6 +46,15 @@ class AbstractEstimator:
             setattr(self, name, value)
         return self
 
+    def place(self, label: Any) -> int:
+        """Where a label stands among `classes_`; an error that names the labels if it does not."""
+        self._require_fitted()
+        classes = getattr(self, "classes_", None)
+        if classes is None:
+            name = type(self).__name__
+            raise NoLabelsError(f"this {name} has no labels", "it was trained without them", "call fit(X, y)")
+        return int(places_of(np.asarray([label]), classes)[0])
+
     def __repr__(self) -> str:
         default = _settings(type(self))
         changed = {
@@ -153,7 +162,7 @@ def places_of(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     known = np.isin(labels, classes)
     if not known.all():
         raise InputError(
-            f"the label {labels[~known][0]!r} is unknown",
+            f"the label {labels[~known].tolist()[0]!r} is unknown",
             f"the labels are {', '.join(map(str, classes[:12]))}{', ...' * (len(classes) > 12)}",
             "give all of them to the first training",
         )

@@ -15,13 +15,12 @@ from probinv._errors import InputError
 from probinv._progress import Bar
 from probinv.boltzmann._estimator import (
     AbstractEstimator,
-    NoLabelsError,
     classes_of,
     labels_of,
     places_of,
     with_labels,
 )
-from probinv.boltzmann.imagining import Walk, completed, imagined, walk
+from probinv.boltzmann.imagining import completed, imagined
 from probinv.boltzmann.labels import one_hot
 from probinv.boltzmann.machine import Machine, new_machine
 from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
@@ -108,6 +107,12 @@ class DBN(AbstractEstimator):
         self.n_features_in_ = rows.shape[1]
         return self
 
+    @property
+    def network(self) -> Stack:
+        """The trained network."""
+        self._require_fitted()
+        return self.stack_
+
     def transform(self, X: Any) -> np.ndarray:
         """E[t_L | x], the features under the memory, of shape (rows, features)."""
         return self._each(X, lambda stack, x: stack.recognise(x))
@@ -125,7 +130,8 @@ class DBN(AbstractEstimator):
     @with_labels
     def predict(self, X: Any) -> np.ndarray:
         """The label of the smallest free energy for each row."""
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        places = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[places]
 
     @with_labels
     def score(self, X: Any, y: Any) -> float:
@@ -134,7 +140,7 @@ class DBN(AbstractEstimator):
 
     def sample(self, n: int = 1, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
         """`n` rows E[x | t_1] after `steps` Gibbs steps in the memory from random states, of any label."""
-        return imagined(self._fitted(), jax.random.key(seed), n, as_count("steps", steps))
+        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps))
 
     @with_labels
     def imagine(self, label: Any, n: int = 10, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
@@ -149,26 +155,8 @@ class DBN(AbstractEstimator):
         Raises:
             InputError: a label that was not trained, or a network without labels.
         """
-        places = np.full(as_count("n", n), self._place(label))
-        return imagined(self._fitted(), jax.random.key(seed), n, as_count("steps", steps), places)
-
-    def walk(
-        self,
-        label: Any = None,
-        *,
-        chains: int = 4,
-        draws: int = 100,
-        every: int = 10,
-        warmup: int = 500,
-        seed: int = 0,
-    ) -> Walk:
-        """Chains of what is imagined, for R-hat and ESS; see `imagining.walk`."""
-        place = None if label is None else self._place(label)
-        key = jax.random.key(seed)
-        settings = {"chains": chains, "draws": draws, "every": every}
-        counts = {name: as_count(name, value) for name, value in settings.items()}
-        warm = as_count("warmup", warmup, least=0)
-        return walk(self._fitted(), key, warmup=warm, label=place, **counts)
+        places = np.full(as_count("n", n), self.place(label))
+        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps), places)
 
     def complete(self, X: Any, known: Any, *, rounds: int = 20, steps: int = 10, seed: int = 0) -> np.ndarray:
         """X with its unknown entries imagined; see `imagining.completed`.
@@ -186,18 +174,16 @@ class DBN(AbstractEstimator):
         x = np.asarray(X, np.float64)
         mask = np.broadcast_to(mask.reshape(-1, *x.shape[1:]) if mask.size != x.size else mask, x.shape)
         rows = self._rows(np.where(mask, x, 0.0))
-        stack, key = self._fitted(), jax.random.key(seed)
+        stack, key = self.network, jax.random.key(seed)
         return completed(stack, key, rows, mask.reshape(len(rows), -1), as_count("rounds", rounds), steps)
 
     def bound(self, X: Any, *, draws: int = 10, seed: int = 0) -> Bound:
         """The variational bound of mean log p(x), but for the memory's log Z: see `variational_bound`."""
-        return variational_bound(
-            self._fitted(), jax.random.key(seed), jnp.asarray(self._rows(X)), draws=draws
-        )
+        return variational_bound(self.network, jax.random.key(seed), jnp.asarray(self._rows(X)), draws=draws)
 
     def save(self, path: Any) -> Path:
         """Writes the trained network; settings of its training are not kept. See `save_stack`."""
-        return save_stack(self._fitted(), path, classes=getattr(self, "classes_", None))
+        return save_stack(self.network, path, classes=getattr(self, "classes_", None))
 
     @staticmethod
     def load(path: Any) -> "DBN":
@@ -237,15 +223,6 @@ class DBN(AbstractEstimator):
         units.check("X", dense(rows))
         return units
 
-    def _fitted(self) -> Stack:
-        self._require_fitted()
-        return self.stack_
-
-    def _place(self, label: Any) -> int:
-        if not hasattr(self, "classes_"):
-            raise NoLabelsError("this DBN has no labels", "it was trained without them", "call fit(X, y)")
-        return int(places_of(np.asarray([label]), self.classes_)[0])
-
     def _rows(self, X: Any) -> np.ndarray:
         rows = dense(self._input(X))
         if self.stack_.layers:
@@ -254,7 +231,7 @@ class DBN(AbstractEstimator):
 
     def _each(self, X: Any, fn: Any) -> np.ndarray:
         """fn(stack, rows) for all rows, some at a time."""
-        return in_parts(fn, self._fitted(), self._rows(X))
+        return in_parts(fn, self.network, self._rows(X))
 
 
 def in_parts(fn: Any, model: Any, rows: Any) -> np.ndarray:

@@ -108,7 +108,7 @@ def recipe(data: "Images", epochs: int | None, seed: int, quick: bool) -> "DBN":
 def _imagine(
     args: argparse.Namespace, network: "DBN", labels: list[Any], data: "Images", clock: Any
 ) -> "xr.DataTree":
-    from probinv._invert import imagine
+    from probinv._invert.imagine import imagine
     from probinv.results.files import save
     from probinv.results.tree import provenance
 
