@@ -22,9 +22,9 @@ def network() -> DBN:
     """784-500-500-2000 with 10 labels: greedy, then up-down with the discriminative term."""
     return DBN(
         HIDDEN,
-        layers=Training(epochs=60),
-        memory=Training(epochs=30, discriminative=0.1),
-        tuning=Training(epochs=60, rate=0.05, discriminative=1.0),
+        layers=Training(epochs=30),
+        memory=Training(epochs=20, discriminative=0.1),
+        tuning=Training(epochs=40, rate=0.05, discriminative=1.0),
     )
 
 
