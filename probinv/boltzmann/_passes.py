@@ -18,10 +18,11 @@ from probinv.boltzmann.training._rows import dense
 AT_ONCE = 4096
 
 type Rows = Float[Array, "rows n"]
+type Found = Float[Array, "rows _"]
 
 
 @jax.jit
-def hidden_means(machine: Machine, x: Rows) -> Rows:
+def hidden_means(machine: Machine, x: Rows) -> Found:
     """E[h | x] = sum over labels of p(label | x) E[h | x, label]."""
     if label_units(machine.visible) is None:
         return machine.hidden.mean(machine.up(x))
@@ -33,13 +34,13 @@ def hidden_means(machine: Machine, x: Rows) -> Rows:
 
 
 @jax.jit
-def label_probabilities(machine: Machine, x: Rows) -> Rows:
+def label_probabilities(machine: Machine, x: Rows) -> Found:
     """p(label | x) = softmax of -F(x, label)."""
     return jax.nn.softmax(label_scores(machine, x), axis=1)
 
 
 @jax.jit
-def reconstructions(machine: Machine, x: Rows) -> Rows:
+def reconstructions(machine: Machine, x: Rows) -> Found:
     """E[x | h] with h = E[h | x]."""
     return machine.visible.mean(machine.down(hidden_means(machine, x)))[:, : x.shape[1]]
 
@@ -56,13 +57,13 @@ def free_energies(machine: Machine, x: Rows) -> Float[Array, " rows"]:
 
 
 @jax.jit
-def means_given(machine: Machine, key: PRNGKey, v: Rows) -> Rows:
+def means_given(machine: Machine, key: PRNGKey, v: Rows) -> Found:
     """E[v' | h], h ~ p(h | v)."""
     return machine.visible.mean(machine.down(machine.hidden.sample(key, machine.up(v))))
 
 
 @jax.jit
-def draws_given(machine: Machine, key: PRNGKey, h: Rows) -> Rows:
+def draws_given(machine: Machine, key: PRNGKey, h: Rows) -> Found:
     """v ~ p(v | h)."""
     return machine.visible.sample(key, machine.down(h))
 

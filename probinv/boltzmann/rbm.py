@@ -14,13 +14,15 @@ from probinv._checks import as_array, as_count
 from probinv._errors import InputError
 from probinv._progress import Bar
 from probinv.boltzmann import _passes as passes
-from probinv.boltzmann._estimator import AbstractEstimator, classes_of, labels_of, places_of, with_labels
+from probinv.boltzmann._estimator import AbstractEstimator, classes_of, labels_of, with_labels
 from probinv.boltzmann._sides import Sides, sides_of
 from probinv.boltzmann.exact import exact_log_partition, require_states
 from probinv.boltzmann.gibbs import last_state, random_states, rows_at_random
+from probinv.boltzmann.imagining import imagined
 from probinv.boltzmann.labels import one_hot
 from probinv.boltzmann.likelihood import LogPartition, log_partition
 from probinv.boltzmann.machine import Machine
+from probinv.boltzmann.stack import Stack
 from probinv.boltzmann.training import Course, Learning, Trained, Training, as_rows
 from probinv.boltzmann.training._checkpoint import Checkpoint
 from probinv.boltzmann.training._rows import dense
@@ -158,8 +160,13 @@ class RBM(AbstractEstimator):
         course = Course(task, rows, settings)
         with Bar(course.total, self.progress) as bar:
             trained = course.run(bar)
-        more = [epoch | {"epoch": len(history) + 1} for epoch in trained.history]
+        more = [epoch | {"epoch": len(history) + 1.0} for epoch in trained.history]
         return self._keep(sides, trained, history + more, rows)
+
+    @property
+    def network(self) -> Stack:
+        """The machine as a stack without layers."""
+        return Stack((), self._machine())
 
     def transform(self, X: Any) -> np.ndarray:
         """E[h | x], (rows, hidden); labels are summed out. In the precision of X."""
@@ -275,7 +282,8 @@ class RBM(AbstractEstimator):
     @with_labels
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row."""
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        places = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[places]
 
     @with_labels
     def imagine(self, label: Any, n: int = 1, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
@@ -289,14 +297,8 @@ class RBM(AbstractEstimator):
             steps: Gibbs steps.
             seed: of the chains.
         """
-        machine, columns = self._machine(), self.n_features_in_
-        place = places_of(np.asarray([label]), self.classes_)
-        key_start, key, key_hidden = jax.random.split(jax.random.key(seed), 3)
-        start = np.array(random_states(machine.visible, key_start, n, theta=machine.visible_bias))
-        start[:, columns:] = one_hot(place, len(self.classes_))
-        held = np.arange(start.shape[1]) >= columns
-        v = last_state(machine, key, start, as_count("steps", steps), known=held)
-        return np.asarray(passes.means_given(machine, key_hidden, v))[:, :columns]
+        places = np.full(as_count("n", n), self.place(label))
+        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps), places)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the machine, labels, settings, history and snapshots; see `rbm_files.save_rbm`."""
@@ -353,8 +355,9 @@ class RBM(AbstractEstimator):
 
     def _chains(self) -> np.ndarray:
         """v of the training's chains, (chains, nv)."""
+        machine = self._machine()
         codes = np.asarray(self._codes, np.float32)
-        return np.asarray(passes.draws_given(self._machine(), jax.random.key(self.seed), codes))
+        return np.asarray(passes.draws_given(machine, jax.random.key(self.seed), codes))
 
     def _walk(self, start: Any, steps: int, key: Any, known: Any = None) -> np.ndarray:
         v = last_state(self._machine(), key, start, as_count("steps", steps), known=known)

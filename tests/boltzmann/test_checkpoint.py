@@ -63,7 +63,7 @@ class Slow:
         time.sleep(0.2)
 
 course = own.begun()
-course.run(Slow(), own.Checkpoint(course, Path(sys.argv[1]), seconds=0))
+course.run(Slow(), own.Checkpoint(course, Path(sys.argv[1]), seconds=0.0))
 """
 
 
@@ -87,7 +87,7 @@ def test_a_training_that_is_killed_goes_on_bit_for_bit(whole: Trained, tmp_path:
 @pytest.mark.parametrize("at", [1, 3])
 def test_an_interrupted_training_goes_on(at: int, whole: Trained, tmp_path: Path) -> None:
     first = begun()
-    file = Checkpoint(first, tmp_path / "c", seconds=0)
+    file = Checkpoint(first, tmp_path / "c", seconds=0.0)
     assert first.run(Interrupt(at), file).stopped == "interrupted"
     file.save(first)
     again = begun()
@@ -115,7 +115,7 @@ def test_without_a_file_nothing_is_resumed(tmp_path: Path) -> None:
 def test_the_ladder_of_earlier_machines_is_kept(tmp_path: Path) -> None:
     settings = replace(SETTINGS, swaps=2, momentum=0.0)
     first = begun(settings)
-    file = Checkpoint(first, tmp_path / "c", seconds=0)
+    file = Checkpoint(first, tmp_path / "c", seconds=0.0)
     first.run(Interrupt(6), file)
     file.save(first)
     again = begun(settings)
