@@ -119,7 +119,7 @@ def _autoencoder(args: argparse.Namespace, rows: "np.ndarray", labels: Any, size
     _saved(save_network(done.autoencoder.decoder, args.output), done.history, done.stopped)
 
 
-def _saved(path: Path, history: list[dict[str, float]], stopped: str) -> None:
+def _saved(path: Path, history: list[Any], stopped: str) -> None:
     """What was written and the last figures; an interrupt is passed on."""
     last = {name: value for name, value in (history[-1] if history else {}).items() if value == value}
     figures = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
