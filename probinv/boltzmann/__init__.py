@@ -30,7 +30,7 @@ from probinv.boltzmann.likelihood import (
     log_partition,
     score_samples,
 )
-from probinv.boltzmann.machine import Machine, new_machine
+from probinv.boltzmann.machine import Machine, machine_above, new_machine
 from probinv.boltzmann.prior import MachinePrior
 from probinv.boltzmann.rbm import RBM
 from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
@@ -80,6 +80,7 @@ __all__ = [
     "log_likelihood",
     "log_partition",
     "log_partition_along",
+    "machine_above",
     "new_machine",
     "random_states",
     "recognised_pattern",

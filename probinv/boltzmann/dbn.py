@@ -22,7 +22,7 @@ from probinv.boltzmann._estimator import (
 )
 from probinv.boltzmann.imagining import completed, imagined
 from probinv.boltzmann.labels import one_hot
-from probinv.boltzmann.machine import Machine, new_machine
+from probinv.boltzmann.machine import Machine, machine_above, new_machine
 from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
 from probinv.boltzmann.stack_files import load_stack, save_stack
 from probinv.boltzmann.training import Course, FineTuning, Learning, Trained, Training, as_rows
@@ -92,15 +92,15 @@ class DBN(AbstractEstimator):
         self.history_: list[list[dict[str, float]]] = []
         self.stopped_ = ""
         below: list[Layer] = []
-        data = rows
+        machine, data = None, rows
         for size in sizes[:-1]:
-            machine = self._learn(visible, size, data, self.layers)
+            machine = self._learn(machine, visible, size, data, self.layers)
             below.append(Layer.of(machine))
             data, visible = _means(machine, data), machine.hidden
         if labels is not None:
             data = np.concatenate([dense(data), labels], axis=1)
             visible = Joined([visible, Softmax(labels.shape[1])])
-        self.stack_ = Stack(tuple(below), self._learn(visible, sizes[-1], data, self.memory))
+        self.stack_ = Stack(tuple(below), self._learn(machine, visible, sizes[-1], data, self.memory))
         if self.tuning is not None and not self.stopped_:
             whole = rows if labels is None else np.concatenate([dense(rows), labels], axis=1)
             self.stack_ = self._run(FineTuning(self.stack_), whole, self.tuning).model
@@ -196,10 +196,16 @@ class DBN(AbstractEstimator):
             network.classes_ = np.asarray(classes)
         return network
 
-    def _learn(self, visible: AbstractUnits, size: int, rows: Any, settings: Training) -> Machine:
+    def _learn(
+        self, below: Machine | None, visible: AbstractUnits, size: int, rows: Any, settings: Training
+    ) -> Machine:
         key = jax.random.fold_in(jax.random.key(settings.seed), len(self.history_))
         mean = np.asarray(rows[:10_000].mean(axis=0)).ravel()
-        machine = new_machine(visible, Bernoulli(size), key, mean=mean)
+        hidden = Bernoulli(size)
+        if below is None:
+            machine = new_machine(visible, hidden, key, mean=mean)
+        else:
+            machine = machine_above(below, visible, hidden, key, mean=mean)
         return self._run(Learning(machine), rows, settings).model
 
     def _run(self, task: Any, rows: Any, settings: Training) -> Trained:

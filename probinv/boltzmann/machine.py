@@ -117,6 +117,38 @@ def new_machine(
     return Machine(visible, hidden, weight, bias.astype(dtype), np.zeros(shape[1], dtype))
 
 
+def machine_above(
+    below: Machine,
+    visible: AbstractUnits,
+    hidden: AbstractUnits,
+    key: PRNGKey,
+    *,
+    mean: Float[np.ndarray, " nv"] | None = None,
+) -> Machine:
+    """A machine to begin the training of the next layer with: it imagines the hidden units of `below`.
+
+    W = (W_below^T, small), b = (a_below, 0), a = b_below: its law of v is that of h below, so that the
+    network of both is as good as `below` alone, and can but get better (Hinton, Osindero and Teh 2006). With
+    fewer hidden units than `below` has visible ones that cannot be, and the machine is a `new_machine`.
+
+    Args:
+        below: the trained machine.
+        visible: its hidden units, or these with label units beside them.
+        hidden: units of the new side.
+        key: of the weights that are new.
+        mean: of the rows to come, where the machine is new.
+    """
+    fresh = new_machine(visible, hidden, key, mean=mean)
+    own, rows = below.visible.size, below.hidden.size
+    if hidden.size < own or type(hidden) is not type(below.visible):
+        return fresh
+    weight, bias, base = (np.array(part) for part in (fresh.weight, fresh.hidden_bias, fresh.visible_bias))
+    weight[:rows, :own] = np.asarray(below.weight).T
+    bias[:own] = below.visible_bias
+    base[:rows] = below.hidden_bias
+    return Machine(visible, hidden, weight, base, bias)
+
+
 def _like(s: Float[Array, "*batch _"], size: int, bias: Any) -> Float[Array, "*batch n"]:
     """The bias for every row of the batch (ranks are never promoted silently)."""
     return jnp.broadcast_to(jnp.asarray(bias, s.dtype), (*s.shape[:-1], size))

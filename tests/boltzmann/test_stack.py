@@ -2,13 +2,22 @@
 
 from itertools import product
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from probinv._errors import FileError, InputError
-from probinv.boltzmann import Layer, Machine, Stack, load_stack, save_stack, variational_bound
+from probinv.boltzmann import (
+    Layer,
+    Machine,
+    Stack,
+    load_stack,
+    machine_above,
+    save_stack,
+    variational_bound,
+)
 from probinv.boltzmann.imagining import completed, imagined, walk
 from probinv.boltzmann.labels import label_scores
 from probinv.boltzmann.stack import bound_terms
@@ -210,3 +219,15 @@ def test_a_label_without_label_units_is_refused(key: jax.Array) -> None:
         imagined(network(labels=False), key, 2, 1, np.zeros(2, int))
     with pytest.raises(InputError, match="out of range"):
         imagined(network(), key, 2, 1, np.full(2, CLASSES))
+
+
+def test_a_machine_above_imagines_what_is_below(x64: None) -> None:
+    """Its law of v is that of h below, whatever the number of new units with weights of 0."""
+    below = network(labels=False).top
+    above = machine_above(below, below.hidden, Bernoulli(NT + 2), jax.random.key(0))
+    still = eqx.tree_at(lambda m: m.weight, above, np.where(np.arange(NT + 2) < NT, above.weight, 0.0))
+    h = jnp.asarray(bits(NH))
+    expected, found = -below.flipped.free_energy(h), -still.free_energy(h)
+    np.testing.assert_allclose(np.diff(np.asarray(found)), np.diff(np.asarray(expected)), atol=1e-6)
+    small = machine_above(below, below.hidden, Bernoulli(NT - 1), jax.random.key(0))
+    assert np.abs(np.asarray(small.weight)).max() < 0.1

@@ -19,7 +19,15 @@ from probinv.boltzmann.machine import Machine, new_machine
 from probinv.boltzmann.training import Course, Learning, Trained, Training
 from probinv.boltzmann.training import _loop as loop
 from probinv.boltzmann.training._monitor import look
-from probinv.boltzmann.training._step import Gradient, averaged, climb, gradient, negative, update
+from probinv.boltzmann.training._step import (
+    Gradient,
+    averaged,
+    climb,
+    discriminative_gradient,
+    gradient,
+    negative,
+    update,
+)
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Gaussian, Joined, Softmax, parameters
 
 PAIRS: dict[str, tuple[AbstractUnits, AbstractUnits]] = {
@@ -379,6 +387,40 @@ def test_every_turn_of_the_negative_phase_has_keys_of_its_own() -> None:
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert 0.35 < (draws[one] == draws[other]).mean() < 0.65
     assert 0.35 < (draws[0][0] == draws[0][1]).mean() < 0.65
+
+
+def test_the_discriminative_term_is_the_gradient_of_log_p_of_the_label() -> None:
+    """Against differences of p(label | x), which is free energies and nothing else."""
+    units = Joined([Bernoulli(2), Softmax(3)])
+    machine = machine_of("labels")
+    rows = np.asarray(units.states()[[0, 5, 7, 10]])
+
+    def log_label(machine: Machine) -> float:
+        labels = np.eye(3)
+        each = np.stack([np.concatenate([rows[:, :2], labels[[k] * 4]], axis=1) for k in range(3)])
+        score = -np.asarray(machine.free_energy(jnp.asarray(each)))
+        score -= np.logaddexp.reduce(score, axis=0)
+        return float((score.T * rows[:, 2:]).sum(axis=1).mean())
+
+    with double_precision():
+        here = jax.tree.map(jnp.asarray, machine)
+        found = discriminative_gradient(here, jnp.asarray(rows))
+        for name in ("weight", "visible_bias", "hidden_bias"):
+            way = np.random.default_rng(1).normal(size=np.shape(getattr(machine, name)))
+            ends = [
+                log_label(
+                    eqx.tree_at(lambda m, n=name: getattr(m, n), here, getattr(here, name) + step * way)
+                )
+                for step in (1e-5, -1e-5)
+            ]
+            assert np.sum(getattr(found, name) * way) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
+        static = STATIC._replace(discriminative=True)
+        knobs = KNOBS._replace(discriminative=np.float32(2.0))
+        chain, centre = jnp.zeros((4, 3)), (jnp.zeros(5), jnp.zeros(3))
+        key = jax.random.key(1)
+        given = here, jnp.asarray(rows), chain, centre, key
+        with_term, without = climb(static, knobs, *given), climb(STATIC, knobs, *given)
+        assert np.allclose(with_term.way.weight, without.way.weight + 2 * found.weight)
 
 
 def test_the_monitor_against_numpy() -> None:

@@ -197,7 +197,7 @@ class Learning:
         self.machine, self.state = machine, state
 
     def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> State:
-        """Chains at random states of the hidden units."""
+        """Chains at draws of h given rows of the data."""
         if self.state is not None:
             state = jax.tree.map(jnp.asarray, self.state)
             if bool(settings.momentum) != isinstance(state.velocity, Gradient):
@@ -208,13 +208,13 @@ class Learning:
         chains = settings.chains or batches.size
         key_chain, key_ladder = jax.random.split(jax.random.fold_in(key, 2**31))
         trajectory = begin_trajectory(machine, key_ladder, chains) if settings.swaps else None
-        theta = jnp.broadcast_to(machine.hidden_bias, (chains, machine.hidden.size))
+        theta = machine.up(jnp.asarray(np.resize(first, (chains, first.shape[1])), jnp.float32))
         return State(
             machine,
             machine,
             zero_like(machine, settings),
             jnp.asarray(first.mean(axis=0), jnp.float32),
-            machine.hidden.mean(theta[0]),
+            machine.hidden.mean(theta).mean(axis=0),
             machine.hidden.sample(key_chain, theta),
             jnp.zeros((), jnp.int32),
             trajectory,
