@@ -13,14 +13,14 @@ from probinv.bench.mnist import mnist
 from probinv.bench.result import Result
 from probinv.boltzmann.dbn import in_parts
 from probinv.boltzmann.likelihood import log_likelihood, log_partition
-from probinv.boltzmann.machine import Machine, new_machine
+from probinv.boltzmann.machine import Machine, machine_above, new_machine
 from probinv.boltzmann.stack import Layer, Stack, variational_bound
 from probinv.boltzmann.training import Course, Learning, Trained, Training
 from probinv.boltzmann.units import Bernoulli
 
 CHAINS, TEMPERATURES, EQUILIBRATION = 500, 20_000, 5_000
 EPOCHS, EPOCHS_LONG = 95, 400
-EPOCHS_MEMORY, CHAINS_MEMORY = 30, 100
+EPOCHS_MEMORY, RATE_MEMORY, CHAINS_MEMORY = 30, 0.05, 100
 COLUMNS = (
     "machine",
     "test log-likelihood",
@@ -53,11 +53,14 @@ class Learned(NamedTuple):
         return machine
 
 
-def learn(rows: np.ndarray, hidden: int, settings: Training) -> Learned:
+def learn(rows: np.ndarray, hidden: int, settings: Training, below: Machine | None = None) -> Learned:
     """A machine of Bernoulli units trained on rows in [0, 1], and CPU-seconds, compiling included."""
     began = time.process_time()
-    visible = Bernoulli(rows.shape[1])
-    machine = new_machine(visible, Bernoulli(hidden), jax.random.key(settings.seed), mean=rows.mean(axis=0))
+    units, key = (Bernoulli(rows.shape[1]), Bernoulli(hidden)), jax.random.key(settings.seed)
+    if below is None:
+        machine = new_machine(*units, key, mean=rows.mean(axis=0))
+    else:
+        machine = machine_above(below, *units, key)
     trained = Course(Learning(machine), rows, settings).run(Silent())
     return Learned(trained, time.process_time() - began)
 
@@ -130,7 +133,8 @@ def bench_dbn() -> Result:
     rows, test = pixels(digits.train), binary(pixels(digits.test))
     first, below = first_machine(EPOCHS)
     features = in_parts(lambda machine, v: machine.hidden.mean(machine.up(v)), first.machine, rows)
-    memory = learn(features, 2000, Training(epochs=EPOCHS_MEMORY))
+    how = Training(epochs=EPOCHS_MEMORY, rate=RATE_MEMORY)
+    memory = learn(features, 2000, how, first.machine)
     known = weigh(memory, features, CHAINS_MEMORY, TEMPERATURES)
     bracket, stack = known["bracket"], Stack((Layer.of(first.machine),), memory.machine)
     bound = variational_bound(stack, jax.random.key(3), jnp.asarray(test), draws=20)
