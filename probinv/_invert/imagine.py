@@ -1,5 +1,6 @@
 """imagine: what a generative model draws -> DataTree, with R-hat and ESS over its chains."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -64,39 +65,40 @@ def imagine(
     counts = {name: as_count(name, value) for name, value in asked.items()}
     as_count("warmup", warmup, least=0)
     key = jax.random.key(seed)
+    places = [None if label is None else model.place(label) for label in wanted]
+    size = model.network.visible.size if model.network.layers else model.network.features
+    if shape is not None and math.prod(shape) != size:
+        raise InputError(f"shape {shape} does not fit", f"x has {size} entries", "give another shape")
     began = time.perf_counter()
     walks = []
     with Bar(len(wanted), progress) as bar:
-        for place, label in enumerate(wanted):
-            own = None if label is None else model.place(label)
-            walks.append(
-                walk(model.network, jax.random.fold_in(key, place), label=own, warmup=warmup, **counts)
-            )
+        for number, (label, place) in enumerate(zip(wanted, places, strict=True)):
+            key_walk = jax.random.fold_in(key, number)
+            walks.append(walk(model.network, key_walk, label=place, warmup=warmup, **counts))
             bar.update(1, "imagining" if label is None else f"imagining {label}")
     x = np.stack([found.x for found in walks], axis=2)
     energy = np.stack([found.free_energy for found in walks], axis=2)
-    if shape is not None:
-        if int(np.prod(shape)) != x.shape[-1]:
-            raise InputError(
-                f"shape {shape} does not fit", f"x has {x.shape[-1]} entries", "give another shape"
-            )
-        x = x.reshape(*x.shape[:3], *shape)
-    found = chain_statistics(energy)
-    facts = {
-        "method": "block Gibbs",
-        "model": repr(model),
-        "settings": counts | {"warmup": warmup},
-        "seed": str(seed),
-        "labels": [str(label) for label in wanted],
-        "seconds_sampling": time.perf_counter() - began,
-        "rhat": found.rhat.tolist(),
-        "ess": found.ess_bulk.tolist(),
-        "verdict": _verdict(wanted, found.rhat, found.ess_bulk),
+    groups = {
+        "posterior": {"x": x if shape is None else x.reshape(*x.shape[:3], *shape)},
+        "sample_stats": {"free_energy": energy},
     }
-    groups = {"posterior": {"x": x}, "sample_stats": {"free_energy": energy}}
     if labels is not None:
         groups["constant_data"] = {"label": np.asarray(wanted)}
-    return build_tree(groups, facts)
+    settings, seconds = counts | {"warmup": warmup}, time.perf_counter() - began
+    facts = {"model": repr(model), "settings": settings, "seed": str(seed), "seconds_sampling": seconds}
+    return build_tree(groups, facts | _judged(wanted, energy))
+
+
+def _judged(labels: list[Any], energy: np.ndarray) -> dict[str, Any]:
+    """R-hat and ESS of the free energy for each label, and what they say."""
+    found = chain_statistics(energy)
+    return {
+        "method": "block Gibbs",
+        "labels": [str(label) for label in labels],
+        "rhat": found.rhat.tolist(),
+        "ess": found.ess_bulk.tolist(),
+        "verdict": _verdict(labels, found.rhat, found.ess_bulk),
+    }
 
 
 def _verdict(labels: list[Any], rhat: np.ndarray, ess: np.ndarray) -> dict[str, Any]:
