@@ -1,6 +1,7 @@
 # The front page: what `probinv.<name>` is. lazy_loader reads the imports at run time, type checkers always.
 # A new public name is one line here.
 from . import bench as bench
+from . import boltzmann as boltzmann
 from . import forward as forward
 from . import likelihood as likelihood
 from . import methods as methods
@@ -15,6 +16,14 @@ from ._errors import ResourceError as ResourceError
 from ._errors import ViewError as ViewError
 from ._invert import invert as invert
 from ._invert import query as query
+from ._invert.imagine import imagine as imagine
+from .boltzmann import DBN as DBN
+from .boltzmann import RBM as RBM
+from .boltzmann import Autoencoder as Autoencoder
+from .boltzmann import DecoderPrior as DecoderPrior
+from .boltzmann import Machine as Machine
+from .boltzmann import MachinePrior as MachinePrior
+from .boltzmann import Training as Training
 from .forward import Function as Function
 from .forward import Layered as Layered
 from .forward import as_forward as as_forward
@@ -60,14 +69,20 @@ from .results import provenance as provenance
 from .results import save as save
 from .results import summary as summary
 from .results.plots import plot_all as plot_all
+from .results.plots import plot_chains as plot_chains
 from .results.plots import plot_convergence as plot_convergence
 from .results.plots import plot_energy as plot_energy
+from .results.plots import plot_filters as plot_filters
 from .results.plots import plot_forest as plot_forest
 from .results.plots import plot_images as plot_images
+from .results.plots import plot_imagined as plot_imagined
 from .results.plots import plot_modes as plot_modes
 from .results.plots import plot_optima as plot_optima
+from .results.plots import plot_overlap as plot_overlap
 from .results.plots import plot_pair as plot_pair
 from .results.plots import plot_predictive as plot_predictive
+from .results.plots import plot_reconstructions as plot_reconstructions
 from .results.plots import plot_trace as plot_trace
+from .results.plots import plot_training as plot_training
 
 __version__: str

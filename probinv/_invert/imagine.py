@@ -15,10 +15,8 @@ from probinv._progress import Bar
 from probinv.boltzmann import DBN, RBM
 from probinv.boltzmann.imagining import walk
 from probinv.results._statistics import chain_statistics
+from probinv.results.thresholds import IMAGINED_ESS_LEAST, IMAGINED_RHAT_MOST
 from probinv.results.tree import build_tree
-
-RHAT_MOST, ESS_LEAST = 1.05, 100
-"""Chains whose free energies agree less, or hold fewer effective draws, are said to be not mixed."""
 
 
 def imagine(
@@ -106,7 +104,7 @@ def _verdict(labels: list[Any], rhat: np.ndarray, ess: np.ndarray) -> dict[str, 
     bad = [
         str(name)
         for name, r, n in zip(labels, rhat, ess, strict=True)
-        if not (r <= RHAT_MOST and n >= ESS_LEAST)
+        if not (r <= IMAGINED_RHAT_MOST and n >= IMAGINED_ESS_LEAST)
     ]
     if not bad:
         sentence = f"the chains of every label agree: R-hat of the free energy is at most {np.max(rhat):.3f}"

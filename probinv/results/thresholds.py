@@ -98,3 +98,7 @@ run at about 1 (Doucet, Pitt, Deligiannidis & Kohn 2015, arXiv 1210.1871)."""
 PROJECTION_NAMED, PROJECTION_MOST = 0.1, 0.5
 """Convention: fractions of draws with a step that left the manifold or could not be retraced. Rejecting them
 is right and slow; above the second, places may not have been reached."""
+
+IMAGINED_RHAT_MOST, IMAGINED_ESS_LEAST = 1.05, 100
+"""Convention: of the free energy of chains that imagine one label. Pictures are shown from them, and no means
+to a third digit, so they may be looser than those of a posterior."""

@@ -246,6 +246,7 @@ FORGED: dict[str, tuple[Callable[[Parts], Any], str]] = {
     "sides a list": (put(*VISIBLE, value=[]), "kind 'None' are unknown"),
     "unknown units": (put(*VISIBLE, "kind", value="os.system"), "kind 'os.system' are unknown"),
     "kind a list": (put(*VISIBLE, "kind", value=["joined"]), "unknown"),
+    "units with more": (put(*VISIBLE, "more", value=1), "not described by their settings or parts"),
     "parts no list": (put(*VISIBLE, "parts", value=3), "parts of joined units are no list"),
     "no parts": (put(*VISIBLE, "parts", value=[]), "parts are not units|belongs to nothing"),
     "deep units": (put(*VISIBLE, value=nested(40)), "belongs to nothing"),
