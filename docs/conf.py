@@ -65,6 +65,11 @@ def attributes_as_they_were(app, what, name, obj, options, lines):
     lines[:] = ATTRIBUTES.pop(name, lines)
 
 
+def fields_of_tuples(app, what, name, obj, skip, options):
+    """Fields of named tuples are described in the class; by itself each is an "alias for field number 0"."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 ATTRIBUTES: dict[str, list[str]] = {}
 
 
@@ -78,4 +83,5 @@ def escaped(line: str) -> str:
 
 def setup(app):
     app.connect("autodoc-process-docstring", plain_text, priority=100)  # napoleon has 500
+    app.connect("autodoc-skip-member", fields_of_tuples)
     app.connect("autodoc-process-docstring", attributes_as_they_were, priority=900)

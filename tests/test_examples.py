@@ -21,7 +21,8 @@ def load(name, monkeypatch):
 
 def test_every_question_has_its_script():
     asked = {"difficulty", "recurrent", "roman", "surrogate", "xs_and_os"}
-    assert set(SCRIPTS) == asked | {"elbows", "exact_relu", "hidden_failure", "rarest_wish"}
+    imagined = {"imagining", "roman_imagined", "three_priors"}
+    assert set(SCRIPTS) == asked | imagined | {"elbows", "exact_relu", "hidden_failure", "rarest_wish"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -31,7 +32,7 @@ def test_examples_are_short(name):
 
 def cases():
     """Those of many inputs spend their time in running."""
-    wide = {"recurrent", "roman", "xs_and_os"}
+    wide = {"imagining", "recurrent", "roman", "roman_imagined", "xs_and_os"}
     return [pytest.param(name, marks=[pytest.mark.optimised] * (name in wide)) for name in SCRIPTS]
 
 

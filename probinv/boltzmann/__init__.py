@@ -1,12 +1,14 @@
 """p(v) = exp(-F(v)) / Z: restricted Boltzmann machines, stacked into deep belief networks, that imagine.
 
-RBM, DBN, Autoencoder      trained on rows: estimators, and a network with its decoder
-Machine, Stack, units      the mathematical objects: energies, free energies, conditional laws
-chains, temper             block Gibbs sampling with held units; parallel (trajectory) tempering
-log_partition, ...         likelihoods: exact where they can be, else a bracket from both sides
-MachinePrior, DecoderPrior a machine or a decoder as p(x) of a posterior
-recognised_pattern, ...    what a hidden unit looks for
-save_machine, save_stack   files
+What there is:
+
+    RBM, DBN, Autoencoder      trained on rows: estimators, and a network with its decoder
+    Machine, Stack, units      the mathematical objects: energies, free energies, conditional laws
+    chains, temper             block Gibbs sampling with held units; parallel (trajectory) tempering
+    log_partition, ...         likelihoods: exact where they can be, else a bracket from both sides
+    MachinePrior, DecoderPrior a machine or a decoder as p(x) of a posterior
+    recognised_pattern, ...    what a hidden unit looks for
+    save_machine, save_stack   files
 """
 
 from probinv.boltzmann import units

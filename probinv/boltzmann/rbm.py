@@ -37,16 +37,14 @@ class RBM(AbstractEstimator):
     """p(v) = exp(-F(v)) / Z, F(v) = -log_base(v) - v . a - A_h(b + v W): a restricted Boltzmann machine.
 
     A scikit-learn estimator. With labels y the visible side is v = (x, label), so that the machine is a
-    generative classifier too: p(label | x) is exact, and `imagine` clamps the label.
+    generative classifier too: p(label | x) is exact, and `imagine` clamps the label. All other arguments,
+    from epochs to seed, are the fields of `Training`; a rate of None is 0.1, and 0.01 for visible="gaussian".
 
     Args:
         hidden: how many hidden units that are 0 or 1, or units.
         visible: "bernoulli" for X in [0, 1]; "gaussian" for real X, which is trained in units of its standard
             deviations and kept in those of the data; or units, which are taken as they are.
         labels: learn y, where it is given.
-        epochs, batch_size, rate, decay, negative, steps, chains, centring, averaging, momentum, weight_decay,
-            discriminative, binarise, swaps, snapshots, seed: see `Training`; a rate of None is 0.1, and 0.01
-            with visible="gaussian".
         held_out: share of the rows that are not learned, for the "gap" of the history.
         progress: show a progress bar on standard error.
         checkpoint: file in which the training is saved every 30 seconds, and from which `fit` goes on if it

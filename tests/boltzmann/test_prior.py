@@ -202,6 +202,28 @@ def test_components_of_many_units_have_other_numbers(x64: None) -> None:
     assert (np.abs(found) <= 2**52).all()
 
 
+def test_the_noise_of_a_draw_does_not_depend_on_its_component(key: jax.Array, x64: None) -> None:
+    """Far components, so that each draw tells its own: how often by the weights, and where by N(0, I).
+
+    Kolmogorov-Smirnov for 2 entries in each of 4 components and 4 binomial tests, 1e-6 each.
+    """
+    edges, corner, sigma = np.array([[2.2, 0.4], [-0.3, 2.5]]), np.array([-1.2, -1.1]), 0.25
+    visible = Gaussian(2, np.log(sigma))
+    far = Machine(visible, Bernoulli(2), edges / sigma**2, corner / sigma**2, np.zeros(2))
+    height = 0.5 * np.sum((Written(far).mu / sigma) ** 2, axis=1)
+    bias = np.array([height[0] - height[1], height[0] - height[2]])
+    far = Machine(visible, Bernoulli(2), far.weight, far.visible_bias, bias)
+    known, prior = Written(far), MachinePrior(far)
+    x = np.asarray(jax.jit(jax.vmap(prior.sample))(jax.random.split(key, 2000)))
+    nearest = np.argmin(np.sum((x[:, None] - known.mu) ** 2, axis=-1), axis=1)
+    for component, weight in enumerate(known.weight):
+        own = x[nearest == component]
+        assert st.binomtest(len(own), len(x), weight).pvalue > 1e-6
+        assert len(own) > 200
+        for entry in ((own - known.mu[component]) / sigma).T:
+            assert st.kstest(entry, st.norm.cdf).pvalue > 1e-6
+
+
 def test_long_gibbs_chains_where_states_are_too_many(key: jax.Array, x64: None) -> None:
     """24 hidden units, of which 21 do nothing: the law is that of the other three.
 
