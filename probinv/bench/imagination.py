@@ -34,7 +34,7 @@ def spread(rows: np.ndarray) -> float:
 
 
 def measure(
-    model: DBN, digits: Digits, *, each: int = EACH, steps: int = STEPS, judge: Any = None
+    model: Any, digits: Digits, *, each: int = EACH, steps: int = STEPS, judge: Any = None
 ) -> dict[str, Any]:
     """Shares recognised by an independent classifier, diversity against test images, error of the labels."""
     test = pixels(digits.test)

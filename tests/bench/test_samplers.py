@@ -215,4 +215,6 @@ def complete(result: Result) -> Result:
 
 def test_the_benches_of_samplers_are_registered() -> None:
     names = {"samplers", "tolerances", "toy", "modes", "waiting", "kinematics", "resim", "sbibm"}
-    assert names | {"foundation", "calibration"} == BENCHES.keys()
+    machines = {"rbm", "rbm-long", "dbn", "imagine", "autoencoder", "epoch"}
+    names |= {"foundation", "calibration", *(f"boltzmann-{name}" for name in machines)}
+    assert names == BENCHES.keys()

@@ -508,6 +508,8 @@ class TestOverlap:
         figure = plot_overlap(RNG.normal(size=(100, 1)), RNG.normal(size=(100, 1)))
         figure.draw_without_rendering()
         assert not figure.axes[1].get_visible()
+        flat = plot_overlap(three_modes(100, 0)[:, :1] * [[1.0, 2.0]], RNG.normal(size=(100, 2)))
+        assert {title(each).split(" in the ")[1][:3] for each in (figure, flat)} == {"one"}
 
     def test_many_rows_are_thinned(self) -> None:
         figure = plot_overlap(RNG.normal(size=(9000, 2)), RNG.normal(size=(50, 2)), points=200)

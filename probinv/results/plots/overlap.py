@@ -39,7 +39,7 @@ class _Plane(NamedTuple):
     """Principal axes of the data.
 
     Attributes:
-        data, samples: (row, 2) in the plane of the first two.
+        data, samples: (row, 2) in the plane of the first two; (row, 1) where there is but one.
         share: of the data's variance along each axis.
         drawn: the variance of the samples along each, as a share of the data's whole variance.
         singles: whether the data vary along one axis only.
@@ -112,7 +112,9 @@ def plot_overlap(data: Any, samples: Any, *, points: int = 2000) -> Figure:
         else:
             _clouds(axes[0, 0], plane, missed.flags & missed.many)
         _variances(axes[0, 1], plane)
-        headline(figure, _finding(missed, astray), _detail(plane, len(rows), len(others), missed, astray))
+        headline(
+            figure, _finding(plane, missed, astray), _detail(plane, len(rows), len(others), missed, astray)
+        )
     return figure
 
 
@@ -143,8 +145,9 @@ def _plane(rows: np.ndarray, others: np.ndarray, points: int) -> _Plane:
     along = few @ axes.T
     variance = np.sum(along**2, axis=0) / whole
     drawn = (thinned(others, AXES_ROWS_MOST) @ axes.T).var(axis=0) * len(few) / whole
-    clouds = [(thinned(each, points) - mean) @ axes[:2].T for each in (rows, others)]
     singles = len(axes) == 1 or bool(variance[1] < 1e-12)
+    plane = axes[: 1 if singles else 2].T
+    clouds = [(thinned(each, points) - mean) @ plane for each in (rows, others)]
     return _Plane(clouds[0], clouds[1], variance, drawn, singles)
 
 
@@ -189,10 +192,10 @@ def _variances(axes: Axes, plane: _Plane) -> None:
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _finding(missed: Absent, astray: Absent) -> str:
+def _finding(plane: _Plane, missed: Absent, astray: Absent) -> str:
     if missed.unknown or astray.unknown:
         return "Too few rows to say whether samples and data cover each other"
-    where = "in the first two components"
+    where = "in the one component of the data" if plane.singles else "in the first two components"
     parts = []
     if missed.many:
         parts.append(f"samples miss {share(missed.share)} of the data")
