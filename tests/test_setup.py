@@ -104,7 +104,7 @@ def test_the_environment_is_made_once(house: Path) -> None:
     made, pins, project = done(house)
     assert made.endswith("-m venv --clear .venv")
     assert "--require-hashes" in pins
-    assert pins.endswith("-r requirements.txt")
+    assert pins.endswith("-r requirements.txt -c requirements.txt")
     assert project.endswith("-e .")
 
     assert setup(house).returncode == 0
@@ -112,7 +112,7 @@ def test_the_environment_is_made_once(house: Path) -> None:
     # the tools of the developers come on top, once
     assert setup(house, "dev").returncode == 0
     pins, project = done(house)
-    assert pins.endswith("-r requirements-dev.txt")
+    assert pins.endswith("-r requirements-dev.txt -c requirements-dev.txt")
     for level in ("run", "dev"):
         assert setup(house, level).returncode == 0
         assert done(house) == []

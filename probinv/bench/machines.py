@@ -73,7 +73,9 @@ def binary(rows: np.ndarray, seed: int = 0) -> np.ndarray:
 def weigh(found: Learned, rows: np.ndarray, chains: int, temperatures: int) -> dict[str, Any]:
     """The bracket of log Z of a machine, from its persistent chains, and CPU-seconds."""
     began, machine = time.process_time(), found.machine
-    start = np.asarray(machine.visible.sample(jax.random.key(1), machine.down(found.trained.state.chain)))
+    start = np.asarray(
+        machine.visible.sample(jax.random.key(1), machine.down(jnp.asarray(found.trained.state.chain)))
+    )
     bracket = log_partition(
         machine,
         start,
