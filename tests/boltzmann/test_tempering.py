@@ -241,6 +241,8 @@ def test_the_partition_function(key: jax.Array) -> None:
     assert abs(found.log_partition - exact) < 4 * found.standard_error
     assert abs(found.forward - exact) < 0.05
     assert abs(found.reverse - exact) < 0.05
+    # on the host: every other slice of a JAX array is compiled
+    run = run._replace(up=np.asarray(run.up), down=np.asarray(run.down))
     groups = [run._replace(up=run.up[:, :, i::64], down=run.down[:, :, i::64]) for i in range(64)]
     parts = [log_partition_along(ladder, group) for group in groups]
     spread = np.std([part.log_partition for part in parts], ddof=1)
