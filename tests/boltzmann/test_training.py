@@ -374,6 +374,9 @@ def test_the_chains_of_cd_begin_at_the_data_and_those_of_pcd_go_on() -> None:
         found = climb(static, KNOBS, machine, data, chain, zero, jax.random.key(0))
         assert np.array_equal(found.model, wanted)
         assert np.array_equal(found.chain, wanted)
+    blank = Machine(Bernoulli(4), Bernoulli(4), 0 * copy, 0 * off, 0 * off)
+    moved = climb(STATIC, KNOBS, blank, data, chain, zero, jax.random.key(0)).chain
+    assert 0.3 < (moved == chain).mean() < 0.7
 
 
 def test_every_turn_of_the_negative_phase_has_keys_of_its_own() -> None:
