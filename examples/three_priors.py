@@ -11,7 +11,7 @@ from time import process_time
 
 import jax
 import numpy as np
-from _common import Figure, plt, run, settings
+from _common import Figure, plt, run
 from scipy.spatial.distance import cdist, pdist
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -48,8 +48,8 @@ def main(quick: bool) -> dict[str, Figure]:
         began = process_time()
         prior = learn(name, rows, quick)
         learned = process_time()
-        method = probinv.TemperedSMC(draws=100) if quick and name == "a machine" else settings(quick)
-        tree = probinv.invert(probinv.Posterior(prior, network, wish), method)
+        posterior = probinv.Posterior(prior, network, wish)
+        tree = probinv.invert(posterior, probinv.TemperedSMC(draws=100) if quick else None)
         spent = f"{learned - began:.0f} + {process_time() - learned:.0f}"
         draws = tree.posterior["x"].values.reshape(-1, 64)
         found[name] = draws = draws[np.linspace(0, len(draws) - 1, 200).astype(int)]
