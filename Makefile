@@ -1,5 +1,6 @@
 # Each target first makes .venv from the pins, with the first Python >= 3.12 that runs (see .ci/setup).
 #   make demo, make test        the two that matter
+#   make coverage               the tests, and which lines they reach (a tenth slower)
 #   make quick ARGS=tests/prior the tests without the slow ones, or only those named
 #   PYTHON=/path/to/python      another Python;  WORKERS=8   more processes for the tests
 WORKERS ?= 2
@@ -12,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What the shell around make thinks of Python's folders is no business of .venv.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: demo test quick lint format types docs bench pins clean
+.PHONY: demo test quick coverage lint format types docs bench pins clean
 .NOTPARALLEL:
 
 demo:
@@ -21,7 +22,11 @@ demo:
 
 test:
 	@.ci/setup dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(COVERAGE) --durations=15 $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15 $(ARGS)
+
+coverage:
+	@.ci/setup dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(COVERAGE) $(ARGS)
 
 quick:
 	@.ci/setup dev

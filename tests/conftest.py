@@ -1,5 +1,6 @@
 """What holds for every test: shapes are checked, and nothing depends on chance or on the folder."""
 
+import gc
 import hashlib
 import os
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CACHE = Path(__file__).parent.parent / ".cache"
+MAPS = Path("/proc/self/maps")
 
 # Set before anything imports NumPy or JAX, and inherited by the processes that tests start.
 os.environ["MPLBACKEND"] = "Agg"
@@ -73,6 +75,15 @@ def _optimised(request: pytest.FixtureRequest) -> Iterator[None]:
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test writes lands in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs() -> Iterator[None]:
+    """Programs of earlier modules are let go: each holds memory maps, and Linux allows a process 65530."""
+    yield
+    if MAPS.exists() and len(MAPS.read_bytes().splitlines()) > 8_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

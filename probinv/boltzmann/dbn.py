@@ -1,6 +1,7 @@
 """Deep belief networks: trained layer by layer, fine-tuned as a whole, and asked to imagine."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -26,6 +27,7 @@ from probinv.boltzmann.machine import Machine, machine_above, new_machine
 from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
 from probinv.boltzmann.stack_files import load_stack, save_stack
 from probinv.boltzmann.training import Course, FineTuning, Learning, Trained, Training, as_rows
+from probinv.boltzmann.training._checkpoint import Checkpoint
 from probinv.boltzmann.training._rows import dense
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Joined, Softmax
 
@@ -46,10 +48,13 @@ class DBN(AbstractEstimator):
         layers: how the machines below the memory are trained.
         memory: how the memory is trained.
         tuning: how all are trained together in the end; None for not at all.
+        checkpoint: folder in which every stage is saved every 30 seconds, and from which `fit` goes on, bit
+            for bit, if it holds stages of the same training.
         progress: show a progress bar on standard error.
 
     Attributes:
-        stack_: the network. After an error or an interrupt, what was finished last.
+        stack_: the network. After an interrupt or a training that diverged, the machines above are as they
+            begin: upside down what lies below, where the sizes allow it.
         classes_: the labels, in the order of the label units; absent without labels.
         history_: one list for each stage, of a dictionary for each epoch.
         stopped_: "" or why the training ended early.
@@ -63,17 +68,19 @@ class DBN(AbstractEstimator):
         layers: Training = Training(),  # noqa: B008
         memory: Training = Training(),  # noqa: B008
         tuning: Training | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         progress: bool = False,
     ) -> None:
         self.hidden, self.visible = hidden, visible
         self.layers, self.memory, self.tuning = layers, memory, tuning
-        self.progress = progress
+        self.checkpoint, self.progress = checkpoint, progress
 
     def fit(self, X: Any, y: Any = None) -> "DBN":
         """Trains on rows X (rows, *x), with labels y (rows,) if there are some.
 
         Raises:
             InputError: a value outside the units' support, NaN, one row, or labels of another length.
+            FileError: a checkpoint is damaged, or belongs to another training.
         """
         rows = as_rows("X", X, least=2)
         sizes = [as_count(f"hidden[{k}]", size) for k, size in enumerate(self.hidden)]
@@ -206,12 +213,18 @@ class DBN(AbstractEstimator):
             machine = new_machine(visible, hidden, key, mean=mean)
         else:
             machine = machine_above(below, visible, hidden, key, mean=mean)
-        return self._run(Learning(machine), rows, settings).model
+        return machine if self.stopped_ else self._run(Learning(machine), rows, settings).model
 
     def _run(self, task: Any, rows: Any, settings: Training) -> Trained:
-        course = Course(task, rows, settings)
-        with Bar(course.total, self.progress) as bar:
-            trained = course.run(bar)
+        course, file = Course(task, rows, settings), None
+        if self.checkpoint is not None:
+            file = Checkpoint(course, Path(self.checkpoint) / f"stage-{len(self.history_)}.safetensors")
+            file.path.parent.mkdir(parents=True, exist_ok=True)
+            file.resume(course)
+        with Bar(course.total - course.done, self.progress) as bar:
+            trained = course.run(bar, file)
+        if file is not None:
+            file.save(course)
         self.history_.append(trained.history)
         self.stopped_ = self.stopped_ or trained.stopped
         return trained

@@ -192,8 +192,9 @@ class RBM(AbstractEstimator):
         Raises:
             InputError: gray values of units that are 0 or 1: only states have a probability.
         """
-        rows, z = self._input(X).astype(np.float64), self.log_partition_
+        rows = self._input(X).astype(np.float64)
         require_states("X", self._sides.visible, dense(rows))
+        z = self.log_partition_
         return -self._each(passes.free_energies, rows) - (z.middle if isinstance(z, LogPartition) else z)
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 KINDS = ("rbm", "dbn", "autoencoder")
+TAKEN_BY = {"labels": ("rbm", "dbn"), "checkpoint": ("rbm", "dbn"), "tuning": ("dbn",), "real": ("rbm",)}
+"""Options that not every kind takes."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--rate", type=float, help="learning rate (0.1; real rows 0.01; an autoencoder 0.003)")
     add("--tuning", type=count, help="epochs of the up-down algorithm after all (dbn)")
     add("--real", action="store_true", help="the rows are real numbers, not in [0, 1] (rbm)")
-    add("--checkpoint", type=Path, help="a file to go on from after an interrupt (rbm)")
+    add(
+        "--checkpoint",
+        type=Path,
+        help="where to go on from after an interrupt: a file (rbm) or a folder (dbn)",
+    )
     add("--seed", type=seed, default=0, help="of the weights, the order of the rows and the chains (0)")
     add("--force", action="store_true", help="replace the output if it exists")
 
@@ -43,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     require_new(
         "output", args.output, ".npz" if args.kind == "autoencoder" else ".safetensors", force=args.force
     )
-    for name, kind in (("labels", "autoencoder"), ("tuning", "rbm"), ("real", "dbn"), ("checkpoint", "dbn")):
-        if getattr(args, name) and args.kind == kind:
-            raise InputError(f"--{name} is given for {kind}", "it has no such thing", "leave it out")
+    for name, kinds in TAKEN_BY.items():
+        if getattr(args, name) and args.kind not in kinds:
+            raise InputError(f"--{name} is given for {args.kind}", "it has no such thing", "leave it out")
     rows, labels = _rows(args)
     sizes = args.hidden or [256]
     if args.kind == "rbm" and len(sizes) > 1:
@@ -97,7 +103,9 @@ def _dbn(args: argparse.Namespace, rows: "np.ndarray", labels: Any, sizes: list[
     tuning = None
     if args.tuning:
         tuning = Training(epochs=args.tuning, batch_size=args.batch_size, rate=0.05, seed=args.seed)
-    network = DBN(sizes, layers=how, memory=how, tuning=tuning, progress=True).fit(rows, labels)
+    network = DBN(
+        sizes, layers=how, memory=how, tuning=tuning, checkpoint=args.checkpoint, progress=True
+    ).fit(rows, labels)
     _saved(network.save(args.output), network.history_[-1], network.stopped_)
 
 

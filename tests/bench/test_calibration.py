@@ -30,8 +30,9 @@ def found(problem: str, mistake: str | None) -> Calibration:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("mistake", [None, "none"])
+@pytest.mark.parametrize(
+    ("problem", "mistake"), [*((name, None) for name in PROBLEMS), ("linear 3-3", "none")]
+)
 def test_nuts_is_calibrated(problem: str, mistake: str | None) -> None:
     """z, log p(z), log p(Y* | y) and every residual have uniform ranks; false alarm 1e-3."""
     calibration = found(problem, mistake)
@@ -71,8 +72,11 @@ class Wider(AbstractMethod):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("method", OTHERS, ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize(
+    ("problem", "method"),
+    list(zip(PROBLEMS, OTHERS[::-1], strict=True)),
+    ids=lambda part: part if isinstance(part, str) else type(part).__name__,
+)
 def test_other_samplers_are_calibrated(problem: str, method: AbstractMethod) -> None:
     """As they run, target by target, from their own beginnings; false alarm 1e-3. Twice the tolerance is seen
     in log p(Y* | y) and the residuals."""
@@ -83,18 +87,16 @@ def test_other_samplers_are_calibrated(problem: str, method: AbstractMethod) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("mistake", [name for name in MISTAKES if name != "none"])
-def test_every_planted_mistake_is_found(problem: str, mistake: str) -> None:
+def test_every_planted_mistake_is_found(mistake: str) -> None:
     """Far below the level: chance has no part in it."""
-    assert found(problem, mistake).p_value < 1e-10
+    assert found("tanh 3-8-2", mistake).p_value < 1e-10
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_quantities_that_ignore_the_target_do_not_find_that_the_target_is_ignored(problem: str) -> None:
+def test_quantities_that_ignore_the_target_do_not_find_that_the_target_is_ignored() -> None:
     """Draws of the prior pass in z and log p(z): the data-dependent quantities are needed."""
-    values = found(problem, "likelihood ignored").p_values()
+    values = found("tanh 3-8-2", "likelihood ignored").p_values()
     blind = [value for name, value in values.items() if name == "log_prior" or name.startswith("z")]
     assert len(blind) == 4
     assert min(blind) * len(blind) > LEVEL

@@ -1,12 +1,16 @@
 """Deep belief networks as a user meets them: small, on images that the test makes."""
 
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import probinv
 from probinv._errors import FileError, InputError
+from probinv.boltzmann import dbn as module
 from probinv.boltzmann.dbn import DBN
 from probinv.boltzmann.training import Training
 
@@ -166,3 +170,54 @@ def test_a_rate_that_is_too_large_is_named_and_the_weights_stay_finite() -> None
     network = DBN((8, 8), layers=Training(epochs=1), memory=wild).fit(images, labels)
     assert "run away" in network.stopped_ or "finite" in network.stopped_
     assert np.isfinite(network.predict_proba(images)).all()
+
+
+SHORT = Training(epochs=2, batch_size=50)
+STAGES = {"layers": SHORT, "memory": replace(SHORT, discriminative=0.3), "tuning": replace(SHORT, rate=0.02)}
+
+
+def same(one: DBN, other: DBN) -> bool:
+    leaves = [jax.tree.leaves(network.stack_) for network in (one, other)]
+    return all(np.array_equal(a, b) for a, b in zip(*leaves, strict=True))
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_a_network_and_the_checkpoint_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stages of 12 updates each, in blocks of 6; the interrupt comes in the second."""
+    images, labels = bars()
+    whole = DBN((5, 6), **STAGES).fit(images, labels)
+    left = iter(range(3))
+
+    def update(self: object, steps: int, phase: str) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Bar, "update", update)
+        early = DBN((5, 6), **STAGES, checkpoint=tmp_path / "stages").fit(images, labels)
+    assert early.stopped_ == "interrupted"
+    assert [len(stage) for stage in early.history_] == [2, 2]
+    assert not same(early, whole)
+    assert early.imagine("h", 2, steps=2).shape == (2, SIDE**2)
+    again = DBN((5, 6), **STAGES, checkpoint=tmp_path / "stages").fit(images, labels)
+    assert again.stopped_ == ""
+    assert same(again, whole)
+    assert len(list((tmp_path / "stages").iterdir())) == 3
+    with pytest.raises(FileError, match="another training"):
+        DBN((5, 6), **STAGES, checkpoint=tmp_path / "stages").fit(images[:100], labels[:100])
+
+
+@pytest.mark.slow
+def test_after_an_interrupt_nothing_above_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def update(self: object, steps: int, phase: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Bar, "update", update)
+    images, labels = bars()
+    early = DBN((5, 6, 7), **STAGES).fit(images, labels)
+    assert early.stopped_ == "interrupted"
+    assert len(early.history_) == 1
+    assert [layer.above.size for layer in early.stack_.layers] == [5, 6]
+    assert np.isfinite(early.predict_proba(images)).all()

@@ -27,7 +27,9 @@ def test_each_kind_is_trained_and_written(rows: Path, capsys: pytest.CaptureFixt
     )
     assert RBM.load(rows / "m.safetensors").imagine(1, 2, steps=3).shape == (2, 6)
     assert "m.safetensors (epoch 2" in capsys.readouterr().out
-    assert call("train", "dbn", rows / "x.npy", "-o", rows / "d.safetensors", *few, 3) == 0
+    stages = ("--checkpoint", rows / "stages")
+    assert call("train", "dbn", rows / "x.npy", "-o", rows / "d.safetensors", *stages, *few, 3) == 0
+    assert len(list((rows / "stages").iterdir())) == 2
     assert DBN.load(rows / "d.safetensors").sample(2, steps=3).shape == (2, 6)
     assert call("train", "autoencoder", rows / "x.npy", "-o", rows / "a.npz", *few, 2) == 0
     assert load_network(rows / "a.npz").output_shape == (6,)
@@ -43,7 +45,9 @@ def test_each_kind_is_trained_and_written(rows: Path, capsys: pytest.CaptureFixt
         (("rbm", "y.npy", "-o", "m.safetensors"), "shape (40,)"),
         (("rbm", "x.npy", "-o", "m.safetensors", "--labels", "x.npy"), "y has shape"),
         (("autoencoder", "x.npy", "-o", "a.npz", "--labels", "y.npy"), "--labels is given"),
-        (("dbn", "x.npy", "-o", "d.safetensors", "--checkpoint", "c"), "--checkpoint is given"),
+        (("autoencoder", "x.npy", "-o", "d.npz", "--checkpoint", "c"), "--checkpoint is given"),
+        (("autoencoder", "x.npy", "-o", "d.npz", "--tuning", "3"), "--tuning is given"),
+        (("autoencoder", "x.npy", "-o", "d.npz", "--real"), "--real is given"),
         (("rbm", "x.npy", "-o", "m.safetensors", "--tuning", 3), "--tuning is given"),
     ],
 )
