@@ -15,7 +15,10 @@ from probinv.boltzmann.training import Training
 HIDDEN = (500, 500, 2000)
 EACH, STEPS = 1000, 1000
 COMPARED = 500
-COLUMNS = ("label", "recognised", "diversity")
+SURE = 0.9
+EPOCHS = 40
+MEASURED = ("recognised", "diversity", "recognised_sure", "diversity_sure")
+COLUMNS = ("label", "recognised", "diversity", f"recognised, sure={SURE}", f"diversity, sure={SURE}")
 
 
 def network() -> DBN:
@@ -24,7 +27,7 @@ def network() -> DBN:
         HIDDEN,
         layers=Training(epochs=30),
         memory=Training(epochs=20, discriminative=0.1),
-        tuning=Training(epochs=40, rate=0.05, discriminative=1.0),
+        tuning=Training(epochs=EPOCHS, rate=0.05, discriminative=1.0),
     )
 
 
@@ -36,17 +39,20 @@ def spread(rows: np.ndarray) -> float:
 def measure(
     model: Any, digits: Digits, *, each: int = EACH, steps: int = STEPS, judge: Any = None
 ) -> dict[str, Any]:
-    """Shares recognised by an independent classifier, diversity against test images, error of the labels."""
+    """Shares recognised by an independent classifier, diversity against test images, error of the labels.
+
+    The first two of all imagined rows, and of rows that the network is sure of.
+    """
     test = pixels(digits.test)
     judge = judge or train_judge(digits)
-    shares, diversity = [], []
+    found: dict[str, list[float]] = {}
     for label in range(LABELS):
-        rows = model.imagine(label, each, steps=steps, seed=label)
-        shares.append(float(np.mean(judge(rows) == label)))
-        diversity.append(spread(rows) / spread(test[digits.test_labels == label]))
-    return {
-        "recognised": shares,
-        "diversity": diversity,
+        real = spread(test[digits.test_labels == label])
+        for end, sure in (("", 0.0), ("_sure", SURE)):
+            rows = model.imagine(label, each, steps=steps, sure=sure, seed=label)
+            found.setdefault("recognised" + end, []).append(float(np.mean(judge(rows) == label)))
+            found.setdefault("diversity" + end, []).append(spread(rows) / real)
+    return found | {
         "error": 1 - model.score(test, digits.test_labels),
         "judge": float(np.mean(judge(test) == digits.test_labels)),
     }
@@ -59,11 +65,9 @@ def bench_imagination(digits: Digits | None = None) -> Result:
     model = network().fit(pixels(digits.train), digits.train_labels)
     seconds = time.process_time() - began
     figures = measure(model, digits) | {"seconds_training": seconds, "stopped": model.stopped_}
-    rows: list[tuple[Any, ...]] = [
-        (str(label), share, ratio)
-        for label, (share, ratio) in enumerate(zip(figures["recognised"], figures["diversity"], strict=True))
-    ]
-    rows.append(("all", float(np.mean(figures["recognised"])), float(np.mean(figures["diversity"]))))
+    table = np.array([figures[name] for name in MEASURED]).T
+    rows: list[tuple[Any, ...]] = [(str(label), *map(float, row)) for label, row in enumerate(table)]
+    rows.append(("all", *map(float, table.mean(axis=0))))
     sizes = "-".join(map(str, (digits.train[0].size, *HIDDEN)))
     return Result(
         figures,
@@ -73,6 +77,7 @@ def bench_imagination(digits: Digits | None = None) -> Result:
             f"{sizes} with label units, greedy and then up-down; {seconds:.0f} CPU-seconds of training.",
             f"recognised: by a convolutional network that is right on {figures['judge']:.2%} of the test "
             f"images, of {EACH} for each label after {STEPS} Gibbs steps from random states.",
+            f"sure={SURE}: chains go on until the network itself gives the label this probability.",
             "diversity: mean distance between two imagined images of a label over that of test images.",
             f"Its own labels of the test images are wrong in {figures['error']:.2%}.",
         ],

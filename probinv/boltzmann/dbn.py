@@ -150,20 +150,23 @@ class DBN(AbstractEstimator):
         return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps))
 
     @with_labels
-    def imagine(self, label: Any, n: int = 10, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
+    def imagine(
+        self, label: Any, n: int = 10, *, steps: int = 1000, sure: float = 0.0, seed: int = 0
+    ) -> np.ndarray:
         """`n` rows E[x | t_1] that the network imagines for a label, each from a chain of its own, (n, nx).
 
         Args:
             label: one of `classes_`.
             n: rows.
             steps: Gibbs steps in the memory with the label clamped, from random states.
+            sure: keep rows only in which the network itself gives the label this probability; see `imagined`.
             seed: of the chains.
 
         Raises:
             InputError: a label that was not trained, or a network without labels.
         """
         places = np.full(as_count("n", n), self.place(label))
-        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps), places)
+        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps), places, sure)
 
     def complete(self, X: Any, known: Any, *, rounds: int = 20, steps: int = 10, seed: int = 0) -> np.ndarray:
         """X with its unknown entries imagined; see `imagining.completed`.

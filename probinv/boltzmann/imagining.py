@@ -1,5 +1,6 @@
 """What a stack imagines: chains in its memory, and one directed pass down from each state."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,6 +15,9 @@ from probinv._typing import PRNGKey
 from probinv.boltzmann.gibbs import last_state, random_states
 from probinv.boltzmann.labels import one_hot
 from probinv.boltzmann.stack import Stack
+
+LOOKS = 30
+"""How often the chain of a row that is not recognised is looked at again."""
 
 
 class Walk(NamedTuple):
@@ -63,11 +67,21 @@ def known_labels(stack: Stack, labels: np.ndarray | None) -> np.ndarray | None:
 
 
 def imagined(
-    stack: Stack, key: PRNGKey, count: int, steps: int, labels: Int[np.ndarray, " count"] | None = None
+    stack: Stack,
+    key: PRNGKey,
+    count: int,
+    steps: int,
+    labels: Int[np.ndarray, " count"] | None = None,
+    sure: float = 0.0,
 ) -> Float[np.ndarray, "count nx"]:
     """E[x | t_1] after `steps` turns of block Gibbs sampling in the memory from random states.
 
-    With labels these are clamped: t_L ~ p(t_L | label) (Hinton, Osindero and Teh 2006).
+    With labels these are clamped: t_L ~ p(t_L | label) (Hinton, Osindero and Teh 2006). With `sure` the law
+    is that of imagined rows in which the network itself recognises the label,
+
+        p(label | t_L = E[t_L | x]) >= sure:
+
+    the chain of a row that is not goes on, and is looked at again every steps / 10 steps, at most 30 times.
 
     Args:
         stack: the network.
@@ -75,11 +89,43 @@ def imagined(
         count: rows, each from a chain of its own.
         steps: Gibbs steps.
         labels: one for each row.
+        sure: from 0, which takes every row, to below 1; with labels only.
+
+    Raises:
+        InputError: `sure` is out of its range.
+
+    Warns:
+        RuntimeWarning: rows in which the network never recognised the label; their last states are returned.
     """
-    key_start, key_chain, key_down = jax.random.split(key, 3)
-    start = start_states(stack, key_start, labels, as_count("n", count))
-    v = last_state(stack.top, key_chain, start, steps, known=known_labels(stack, labels))
-    return np.asarray(dream(stack, key_down, v))
+    if not 0 <= sure < 1:
+        raise InputError(f"sure is {sure}", "it is a probability below 1", "0 takes every row; 0.9 is strict")
+    key_start, key_chain, key_down, key_looks = jax.random.split(key, 4)
+    start, known = start_states(stack, key_start, labels, as_count("n", count)), known_labels(stack, labels)
+    v = last_state(stack.top, key_chain, start, steps, known=known)
+    x = np.array(dream(stack, key_down, v))
+    doubtful = np.zeros(count, bool) if labels is None or not sure else _doubtful(stack, x, labels, sure)
+    for look in range(LOOKS):
+        if not doubtful.any():
+            return x
+        key_chain, key_down = jax.random.split(jax.random.fold_in(key_looks, look))
+        v = last_state(stack.top, key_chain, v, max(1, steps // 10), known=known)
+        x[doubtful] = np.asarray(dream(stack, key_down, v))[doubtful]
+        doubtful &= _doubtful(stack, x, labels, sure)
+    if doubtful.any():
+        never = f"the network recognises its label in {count - doubtful.sum()} of {count} imagined rows"
+        warnings.warn(f"{never}; the others are as they were last", RuntimeWarning, stacklevel=3)
+    return x
+
+
+def _doubtful(stack: Stack, x: np.ndarray, labels: Any, sure: float) -> np.ndarray:
+    """Rows in which the network does not recognise the label; a probability of NaN is none."""
+    p = np.asarray(_recognised(stack, jnp.asarray(x)))
+    return ~(p[np.arange(len(p)), labels] >= sure)
+
+
+@eqx.filter_jit
+def _recognised(stack: Stack, x: Array) -> Array:
+    return jax.nn.softmax(stack.scores(x), axis=1)
 
 
 def walk(

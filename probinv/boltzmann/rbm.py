@@ -285,7 +285,9 @@ class RBM(AbstractEstimator):
         return self.classes_[places]
 
     @with_labels
-    def imagine(self, label: Any, n: int = 1, *, steps: int = 1000, seed: int = 0) -> np.ndarray:
+    def imagine(
+        self, label: Any, n: int = 1, *, steps: int = 1000, sure: float = 0.0, seed: int = 0
+    ) -> np.ndarray:
         """`n` rows E[x | h], (n, columns), that the machine imagines for a label.
 
         h is drawn by Gibbs steps with the label clamped, each row from a random state of its own.
@@ -294,10 +296,11 @@ class RBM(AbstractEstimator):
             label: one of `classes_`.
             n: rows.
             steps: Gibbs steps.
+            sure: keep rows only in which the machine itself gives the label this probability; see `imagined`.
             seed: of the chains.
         """
         places = np.full(as_count("n", n), self.place(label))
-        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps), places)
+        return imagined(self.network, jax.random.key(seed), n, as_count("steps", steps), places, sure)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the machine, labels, settings, history and snapshots; see `rbm_files.save_rbm`."""

@@ -42,9 +42,9 @@ def test_what_is_imagined_is_judged_by_label() -> None:
     digits = Digits(images, labels, images, labels)
 
     class Mirror:
-        def imagine(self, label, n=10, *, steps=1000, seed=0):
+        def imagine(self, label, n=10, *, steps=1000, sure=0.0, seed=0):
             own = pixels(images[labels == label])
-            return own[np.arange(n) % len(own)]
+            return own[np.arange(n) % (2 if sure else len(own))]
 
         def score(self, X, y):
             return 0.75
@@ -58,6 +58,8 @@ def test_what_is_imagined_is_judged_by_label() -> None:
     )
     assert found["recognised"] == [1.0] * 10
     np.testing.assert_allclose(found["diversity"], 1.0)
+    assert found["recognised_sure"] == [1.0] * 10
+    np.testing.assert_allclose(found["diversity_sure"], 2 / 3)  # 4 of 6 pairs differ, all by as much
     assert found["error"] == 0.25
     assert found["judge"] == 1.0
 

@@ -63,6 +63,25 @@ def test_it_imagines_what_it_was_told() -> None:
 
 
 @pytest.mark.slow
+def test_it_imagines_only_what_it_recognises() -> None:
+    """The rows that it recognised at once stay; the others are of the same chains, later."""
+    network = trained()
+    for label in ("h", "v"):
+        place = list(network.classes_).index(label)
+        plain = network.imagine(label, 200, steps=200)
+        strict = network.imagine(label, 200, steps=200, sure=0.7)
+        was, now = (network.predict_proba(rows)[:, place] >= 0.7 for rows in (plain, strict))
+        assert 0 < was.sum() < 200
+        assert now.all()
+        np.testing.assert_array_equal(strict[was], plain[was])
+        assert len(np.unique(strict.round(), axis=0)) >= SIDE
+    with pytest.raises(InputError, match="sure is 1"):
+        network.imagine("h", 2, steps=2, sure=1.0)
+    with pytest.warns(RuntimeWarning, match="recognises its label in 0 of 3 imagined rows"):
+        assert np.isfinite(network.imagine("h", 3, steps=2, sure=1 - 1e-12)).all()
+
+
+@pytest.mark.slow
 def test_it_reconstructs_and_completes() -> None:
     network = trained()
     images, _ = bars()
