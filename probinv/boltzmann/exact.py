@@ -70,6 +70,18 @@ def exact_probabilities(
     return states, np.exp(log_weight - logsumexp(log_weight))
 
 
+def hidden_weights(
+    machine: Machine,
+) -> tuple[Float[np.ndarray, "count nh"], Float[np.ndarray, " count"]]:
+    """Every state of the hidden side (count, nh), and log p(h) + log Z of each.
+
+    Raises:
+        InputError: the hidden side cannot be listed.
+    """
+    states = machine.hidden.states()
+    return states, -_free_energies(machine, states, True)
+
+
 def exact_moments(machine: Machine) -> Moments:
     """E[v h^T], E[v] and E[h]: the derivatives of log Z with respect to W, a and b.
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from probinv._checks import as_array, as_count, double_precision
 from probinv._errors import InputError
 from probinv._typing import Count, PRNGKey, Scalar, X, Z
+from probinv.boltzmann.exact import hidden_weights
 from probinv.boltzmann.machine import Machine
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Gaussian, Joined, Softmax
 from probinv.prior import AbstractArrayPrior, AbstractPrior, Fixed, Named, condition
@@ -20,7 +21,6 @@ from probinv.prior._shapes import Shape, as_shape
 
 STATES_MOST = 2**20
 """States of the hidden side up to which they are all visited."""
-CHUNK = 4096
 CODES = 2**52
 """Numbers of components are below it, so that they are exact in float64."""
 
@@ -242,19 +242,11 @@ def mode_of(units: AbstractUnits, theta: Float[Array, " n"]) -> Float[Array, " n
 
 def _enumerated(machine: Machine) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The cumulative weights of all components, log Z, and E[h]."""
-    states = machine.hidden.states()
-    chunks = (jnp.asarray(states[first : first + CHUNK]) for first in range(0, len(states), CHUNK))
-    log_weight = np.concatenate([np.asarray(_log_weights(machine, chunk)) for chunk in chunks])
+    states, log_weight = hidden_weights(machine)
     most = log_weight.max()
     cumulative = np.cumsum(np.exp(log_weight - most))
     mean = np.exp(log_weight - most) @ states / cumulative[-1]
     return cumulative / cumulative[-1], np.asarray(most + np.log(cumulative[-1])), mean
-
-
-@jax.jit
-def _log_weights(machine: Machine, h: Float[Array, "rows nh"]) -> Float[Array, " rows"]:
-    """log of the integral of exp(-E(x, h)) over x: minus the free energy of the machine upside down."""
-    return -_double(machine).flipped.free_energy(h)
 
 
 def _mean_field(machine: Machine) -> np.ndarray:
