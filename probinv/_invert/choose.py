@@ -6,7 +6,7 @@ import numpy as np
 
 from probinv._checks import double_precision
 from probinv._typing import PRNGKey
-from probinv.boltzmann.prior import holds_machine
+from probinv.boltzmann.prior import machines
 from probinv.forward import output_struct
 from probinv.likelihood import (
     AbstractConstraintLikelihood,
@@ -54,7 +54,7 @@ def choose(posterior: Posterior, key: PRNGKey) -> list[Choice]:
         why = f"{kind} has hard edges: SubsetSimulation, of which every draw meets the wish."
         return [Choice(SubsetSimulation(), why)]
     mixed = isinstance(likelihood, AbstractConstraintLikelihood) and likelihood.mixed
-    if holds_machine(posterior.prior) and not mixed:
+    if machines(posterior.prior) and not mixed:
         return _for_a_mixture()
     after = Choice(
         TemperedSMC(),

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from probinv._errors import InputError
+from probinv.boltzmann.prior import machines
 from probinv.forward import fingerprint, output_struct
 from probinv.methods import METHODS, AbstractMethod, Draws, Optima
 from probinv.posterior import Posterior
@@ -36,6 +37,7 @@ def facts(
         "seed": _seed_text(seed),
         "question": posterior.likelihood.describe(),
         "prior": type(posterior.prior).__name__,
+        "prior_draws": "exact" if all(part.exact for part in machines(posterior.prior)) else "Gibbs",
         "likelihood": type(posterior.likelihood).__name__,
         "input_shape": list(posterior.prior.shape),
         "output_shape": list(posterior.output_shape),

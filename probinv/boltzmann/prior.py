@@ -37,7 +37,8 @@ class MachinePrior(AbstractArrayPrior):
     in the coordinates z every component is N(c_h, I). Up to 2^20 states (20 Bernoulli units) are all visited:
     Z, E[h] and draws are exact. Beyond, draws come from `sweeps` block-Gibbs steps from a random state of h,
     exact only where these mix; E[h] is its mean at x = sigma^2 a, and densities are up to a constant unless
-    `log_z` is given (the constant cancels in every method).
+    `log_z` is given (the constant cancels in every method); the verdict on a run that began with such draws says
+    that it is not known whether they mixed.
 
     Where components lie far apart, NUTS and HMC stay in the one in which they begin. TemperedSMC and
     ParallelTempering begin with the whole prior and weigh the components; `invert` takes the first by itself.
@@ -104,6 +105,11 @@ class MachinePrior(AbstractArrayPrior):
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         return np.full(self.shape, -np.inf), np.full(self.shape, np.inf)
 
+    @property
+    def exact(self) -> bool:
+        """Whether draws follow the law itself, and not that of Gibbs steps which may not have mixed."""
+        return self.cumulative is not None
+
     def transform(self, z: Z) -> X:
         return (leaf(self.centre) + jnp.exp(self._log_sigma) * z).reshape(self.shape)
 
@@ -168,13 +174,13 @@ def components(prior: AbstractPrior, z: Float[np.ndarray, "rows n"]) -> Int[np.n
         return -1 - (patterns.astype(np.int64) * factors).sum(axis=1) % CODES
 
 
-def holds_machine(prior: AbstractPrior) -> bool:
-    """Whether the prior is a machine, or has one among its parts."""
+def machines(prior: AbstractPrior) -> list[MachinePrior]:
+    """The prior if it is a machine, or those among its parts."""
     if isinstance(prior, Fixed):
-        return holds_machine(prior.free)
+        return machines(prior.free)
     if isinstance(prior, Named):
-        return any(holds_machine(part) for part in prior.parts)
-    return isinstance(prior, MachinePrior)
+        return [machine for part in prior.parts for machine in machines(part)]
+    return [prior] if isinstance(prior, MachinePrior) else []
 
 
 def _patterns(prior: AbstractPrior, z: Float[np.ndarray, "rows n"]) -> np.ndarray | None:

@@ -18,9 +18,24 @@ SHOWN_MOST, UNITS_MOST = 8, 6
 ADVICE = (
     "Take TemperedSMC or ParallelTempering, which begin with draws of the whole prior (method=None does)."
 )
+GIBBS = Reason(
+    "Gibbs draws of the prior",
+    "The run began with Gibbs draws of a prior whose components are too many to be listed: whether these had "
+    "mixed is not known, and a component that they missed is missing here.",
+    "Raise the prior's sweeps and see that the answer stays, or take a machine of at most 20 hidden units.",
+    Verdict.UNKNOWN,
+)
 
 
 def check_components(e: Evidence) -> Findings:
+    """What the component of each draw says, and whether the prior that a population began with is known."""
+    found = _weights(e)
+    if e.ancestors is None or e.facts.get("prior_draws") != "Gibbs":
+        return found
+    return Findings((*found.reasons, GIBBS), found.numbers, found.where)
+
+
+def _weights(e: Evidence) -> Findings:
     """The component of each draw is one more quantity: chains must agree on the weight of each.
 
     A component counts where it has at least 5 % of the draws; all others are one together. Where nearly all

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from probinv import InputError
 from probinv._checks import double_precision
 from probinv.boltzmann.machine import Machine
-from probinv.boltzmann.prior import MachinePrior, components, count_states, mode_of, state_of
+from probinv.boltzmann.prior import MachinePrior, components, count_states, machines, mode_of, state_of
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Gaussian, Joined, Rectified, Softmax
 from probinv.prior import Fixed, Named, Normal, Uniform
 from tests.prior import test_laws as laws
@@ -239,6 +239,8 @@ def test_long_gibbs_chains_where_states_are_too_many(key: jax.Array, x64: None) 
         np.append(few.hidden_bias, zero[0]),
     )
     known, prior = Written(few), MachinePrior(many, sweeps=60)
+    assert machines(prior)[0] is prior
+    assert not prior.exact
     assert prior.cumulative is None
     draws = np.asarray(jax.jit(jax.vmap(prior.sample))(jax.random.split(key, 1000)))
     for marginal, column in zip(known.marginals(), draws.T, strict=True):

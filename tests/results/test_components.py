@@ -17,9 +17,12 @@ FLAT, FAR = np.zeros(PRIOR_DRAWS), np.where(HALF == 5, 0.0, -40.0)
 FEW = np.linspace(-1e4, 0.0, PRIOR_DRAWS)  # the weights are worth one draw
 
 
-def judged(component: Any, prior: Any = None, fit: Any = None, population: bool = False) -> Diagnosis:
+def judged(
+    component: Any, prior: Any = None, fit: Any = None, population: bool = False, prior_draws: str = "exact"
+) -> Diagnosis:
     """Perfect draws (chain, draw), said to be of these components of the prior."""
     run, z = linear(chains=len(component), draws=component.shape[1])
+    run.facts["prior_draws"] = prior_draws
     groups = run.groups(z)
     groups["sample_stats"]["component"] = component
     if population:
@@ -99,3 +102,13 @@ def test_a_population_began_with_the_whole_prior() -> None:
 )
 def test_a_component_is_named_by_its_hidden_units(label: int, name: str) -> None:
     assert name in component_name(float(label))
+
+
+def test_a_population_that_began_with_gibbs_draws_is_not_known_to_be_right() -> None:
+    """Chains that began elsewhere do not rest on them."""
+    mixed = RNG.integers(0, 4, (4, 1000))
+    diagnosis = judged(mixed, population=True, prior_draws="Gibbs")
+    assert diagnosis.verdict is UNKNOWN
+    assert diagnosis.reasons[0].code == "Gibbs draws of the prior"
+    assert judged(mixed, population=True).verdict is OK
+    assert judged(mixed, prior_draws="Gibbs").verdict is OK
