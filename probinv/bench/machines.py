@@ -19,7 +19,7 @@ from probinv.boltzmann.training import Course, Learning, Trained, Training
 from probinv.boltzmann.units import Bernoulli
 
 CHAINS, TEMPERATURES, EQUILIBRATION = 500, 20_000, 5_000
-EPOCHS, EPOCHS_LONG = 95, 400
+EPOCHS, EPOCHS_LONG = 95, 250
 EPOCHS_MEMORY, RATE_MEMORY, CHAINS_MEMORY = 30, 0.01, 100
 COLUMNS = (
     "machine",

@@ -37,8 +37,8 @@ class MachinePrior(AbstractArrayPrior):
     in the coordinates z every component is N(c_h, I). Up to 2^20 states (20 Bernoulli units) are all visited:
     Z, E[h] and draws are exact. Beyond, draws come from `sweeps` block-Gibbs steps from a random state of h,
     exact only where these mix; E[h] is its mean at x = sigma^2 a, and densities are up to a constant unless
-    `log_z` is given (the constant cancels in every method); the verdict on a run that began with such draws says
-    that it is not known whether they mixed.
+    `log_z` is given (the constant cancels in every method); the verdict on a run that began with such draws
+    says that it is not known whether they mixed.
 
     Where components lie far apart, NUTS and HMC stay in the one in which they begin. TemperedSMC and
     ParallelTempering begin with the whole prior and weigh the components; `invert` takes the first by itself.
