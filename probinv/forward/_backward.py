@@ -45,6 +45,8 @@ def backward_steps(network: Layered, bounds: Range) -> list[Step]:
                 "give it the method `inverse`, or sample with NUTS or LiftedHMC, which need none",
             )
         inverse = layer.inverse(shape)
+        if isinstance(inverse, LinearInverse):
+            inverse = inverse.holding(domain)
         steps.append(Step(number, type(layer).__name__, inverse, domain))
         shape, domain = layer.output_shape(shape), inverse.reach(domain)
     return steps

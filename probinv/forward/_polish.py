@@ -29,7 +29,7 @@ def polish(
         network: f.
         x: (count, *x), each improved on its own; those that are exact already stay as they are.
         target: Y*, of the shape of y.
-        bounds: steps end inside of these.
+        bounds: steps end inside of these; an entry at a bound that would leave it is held (Bertsekas 1982).
         steps: number of steps at most.
 
     Returns:
@@ -52,8 +52,12 @@ def _polished(
         x, error, count, _ = carry
         wide = target.size <= x.size
         jacobian = (jax.jacrev if wide else jax.jacfwd)(residual)(x).reshape(target.size, x.size)
+        off = residual(x)
+        uphill = (jacobian.T @ off).reshape(x.shape)
+        held = ((x <= low) & (uphill > 0)) | ((x >= high) & (uphill < 0))
+        jacobian = jnp.where(held.ravel()[None], 0.0, jacobian)
         left, values, right = jnp.linalg.svd(jacobian, full_matrices=False)
-        along, longest = left.T @ residual(x), 1.0 + jnp.linalg.norm(x.ravel())
+        along, longest = left.T @ off, 1.0 + jnp.linalg.norm(x.ravel())
 
         def candidate(damping: Array) -> Array:
             scale = values**2 + (damping * values[0]) ** 2

@@ -27,6 +27,7 @@ from probinv.forward.layers._box import Range
 from probinv.forward.layers._linear import LinearInverse
 
 BLOCK_NUMBERS = 5_000_000
+FOUND = 1e-11
 
 
 class LayerFacts(NamedTuple):
@@ -152,14 +153,24 @@ class Solver:
     def _block(self, key: PRNGKey, first: int, count: int, spread: float) -> Members:
         target = np.broadcast_to(self.target, (count, *self.target.shape))
         raw, missed = pull_back(self.steps, target, normal_noise(key, first, spread))
-        x = raw
-        if self.polishing:
-            x = polish(self.network, raw, self.target, (self.bounds.low, self.bounds.high), self.polishing)
+        x = self._polished(raw) if self.polishing else raw
         y = np.asarray(_outputs(self.whole, x))
         off = np.abs(y - np.where(self.kept, self.target_whole, 0.0))[:, self.kept]
         error = off.reshape(count, -1).max(axis=1, initial=0.0)
         numbers = tuple(self.steps[k].number for k in np.flatnonzero(missed.any(axis=1)))
         return Members(x, raw, y, error, missed.any(axis=0), numbers)
+
+    def _polished(self, raw: np.ndarray) -> np.ndarray:
+        """Members that are not exact improved; those out of bounds moved inside, if exact there."""
+        ends = self.bounds.low, self.bounds.high
+        outside = ~self.bounds.holds(raw).reshape(len(raw), -1).all(axis=1)
+        x = polish(self.network, raw, self.target, ends, self.polishing)
+        if outside.any():
+            inside = polish(self.network, np.clip(raw[outside], *ends), self.target, ends, self.polishing)
+            off = np.abs(np.asarray(_outputs(self.network, inside)) - self.target[None])
+            good = off.reshape(len(off), -1).max(axis=1) <= FOUND * (1 + np.abs(self.target).max())
+            x[np.flatnonzero(outside)[good]] = inside[good]
+        return x
 
     @property
     def target_whole(self) -> np.ndarray:
@@ -181,8 +192,9 @@ def preimage(network: Any, y: Any, *, bounds: Any = None, polish: int = 0) -> Pr
     Args:
         network: a `Layered`, or what `as_forward` makes one of.
         y: the wished output, of the shape of y; NaN where an output does not matter.
-        bounds: (low, high) of the inputs, numbers or arrays; members inside are looked for.
-        polish: at most so many Gauss-Newton steps on x afterwards, see `forward._polish`.
+        bounds: (low, high) of the inputs, numbers or arrays. Members inside are looked for; a point for which
+            there is none stays outside.
+        polish: at most so many Gauss-Newton steps on x, where f(x) is not Y* or x not inside the bounds.
 
     Returns:
         The point with its forward error, condition number and rank, and the family: `basis`, `sample`.
@@ -235,9 +247,9 @@ def as_bounds(bounds: Any, shape: tuple[int, ...]) -> Range:
             "bounds are not a pair", f"got {bounds!r}"[:80], "give (low, high), numbers or arrays"
         ) from None
     ends = [as_array(name, end, shape=shape, allow_inf=True) for name, end in (("low", low), ("high", high))]
-    if not (ends[0] < ends[1]).all():
-        raise InputError("bounds are empty", "low must be below high in each entry", "swap them")
-    return Range(ends[0], ends[1], True)
+    if not (ends[0] <= ends[1]).all():
+        raise InputError("bounds are empty", "low must not exceed high in any entry", "swap them")
+    return Range(ends[0], ends[1], True, soft=True)
 
 
 @eqx.filter_jit

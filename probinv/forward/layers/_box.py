@@ -34,11 +34,16 @@ class Box(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Where values may lie: from low to high, of the shape of one x; `closed`: finite ends belong to it."""
+    """Where values may lie: from low to high, of the shape of one x; `closed`: finite ends belong to it.
+
+    `soft`: where no member inside is found one outside is kept, as for the bounds of the inputs; outputs
+    of an activation cannot lie outside of its range, and there the nearest inside is taken.
+    """
 
     low: np.ndarray
     high: np.ndarray
     closed: bool
+    soft: bool = False
 
     @staticmethod
     def everything(shape: tuple[int, ...]) -> "Range":
@@ -66,7 +71,7 @@ class Range(NamedTuple):
     def shrunk(self, margin: float) -> "Range":
         """Moved inwards by a fraction of the width at each end."""
         step = margin * self.width
-        return Range(self.low + step, self.high - step, self.closed)
+        return Range(self.low + step, self.high - step, self.closed, self.soft)
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """Each entry that does not lie inside moved to the nearest end, or just inside of an open one."""
@@ -76,4 +81,4 @@ class Range(NamedTuple):
     def map(self, function: object) -> "Range":
         """The range of rearranged entries."""
         assert callable(function)
-        return Range(function(self.low), function(self.high), self.closed)
+        return Range(function(self.low), function(self.high), self.closed, self.soft)

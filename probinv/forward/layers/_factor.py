@@ -56,6 +56,11 @@ class Factor(ABC):
     def row_space(self) -> np.ndarray:
         """Q (n, rank) with orthonormal columns that span the rows of W."""
 
+    @property
+    def free(self) -> int:
+        """n - rank."""
+        return self.columns - self.rank
+
     def null_space(self) -> np.ndarray:
         """N (n, n - rank) with orthonormal columns and W N = 0.
 

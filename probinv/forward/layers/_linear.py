@@ -1,6 +1,5 @@
 """The way back through a linear layer: its whole solution set, and members of it that lie in a domain."""
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -10,6 +9,7 @@ from probinv.forward.layers._base import AbstractInverse, Noise
 from probinv.forward.layers._box import EDGE, Box, Range
 from probinv.forward.layers._factor import Factor
 from probinv.forward.layers._program import MOST, nearest_member
+from probinv.forward.layers._structured import Columns
 
 MARGINS = (0.1, 0.01, 1e-3, 0.0)
 """How far inside the domain members are first looked for, in its width."""
@@ -26,7 +26,7 @@ class LinearInverse(AbstractInverse):
     that lies in both: x <- clip(x), then x <- x + W^+ (clip(W x + b) - W x - b). They end in a member if
     there is one well inside (Bauschke & Borwein 1996). Where they do not, a linear program looks for one, if
     W is a matrix of at most 40,000 entries; and where that finds none, the limit of the projections, near
-    which the two sets come nearest, is taken and reported as projected.
+    which the two sets come nearest, is taken and reported as projected (of a soft domain: is left outside).
 
     Attributes:
         factor: W, factorised.
@@ -49,7 +49,15 @@ class LinearInverse(AbstractInverse):
 
     @property
     def free(self) -> int:  # type: ignore[override]
-        return math.prod(self.inputs) - self.rank
+        return self.factor.free
+
+    def holding(self, domain: Range) -> "LinearInverse":
+        """The same layer where inputs that the domain gives one value only are held at it."""
+        held, matrix = (domain.low == domain.high).ravel(), self.factor.matrix
+        if matrix is None or not held.any() or held.all():
+            return self
+        bias = self.bias + matrix[:, held] @ domain.low.ravel()[held]
+        return LinearInverse(Columns(matrix, np.flatnonzero(~held)), bias, self.inputs, self.outputs)
 
     def reach(self, domain: Range) -> Range:
         return Range.everything(self.outputs)
@@ -84,6 +92,8 @@ class LinearInverse(AbstractInverse):
                 if np.allclose(x[rows], before, rtol=1e-14, atol=1e-300):
                     break
         self._program(x, wish, domain, bad)
+        if domain.soft:
+            return x, ~self._good(x, wish, Range.everything(domain.low.shape))
         x = domain.nearest(x)
         return x, ~self._good(x, wish, domain)
 

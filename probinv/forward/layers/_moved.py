@@ -66,7 +66,7 @@ class AffineInverse(AbstractInverse):
                 for end in (domain.low, domain.high)
             ]
         low, high = np.minimum(*ends), np.maximum(*ends)
-        return Range(low, high, domain.closed or bool((self.scale == 0).any()))
+        return Range(low, high, domain.closed or bool((self.scale == 0).any()), domain.soft)
 
     def pull(self, wish: Box, domain: Range, noise: Noise | None) -> tuple[Box, np.ndarray]:
         dead = (self.scale == 0)[None]

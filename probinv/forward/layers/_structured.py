@@ -1,11 +1,11 @@
-"""Factors of convolutions that need no large matrix: the same matrix at each place, and circulant ones."""
+"""Factors made of others: the same matrix at each place, circulant ones, and some columns of a matrix."""
 
 import math
 from typing import final
 
 import numpy as np
 
-from probinv.forward.layers._factor import Factor, Rows
+from probinv.forward.layers._factor import Factor, Rows, factorise
 
 
 class AbstractStructured(Factor):
@@ -46,6 +46,45 @@ class Pixelwise(AbstractStructured):
         columns = np.moveaxis(x.reshape(count, -1, self.places), 2, 1)
         done = function(columns.reshape(count * self.places, -1)).reshape(count, self.places, -1)
         return np.moveaxis(done, 2, 1).reshape(count, -1)
+
+
+@final
+class Columns(Factor):
+    """Some columns of a matrix: x has the others too, and they stay as they are, with solutions 0 there.
+
+    Args:
+        matrix: W, all columns.
+        places: numbers of the columns that are solved for.
+    """
+
+    def __init__(self, matrix: np.ndarray, places: np.ndarray) -> None:
+        self.factor, self.places, self.whole = factorise(matrix[:, places]), places, matrix.shape[1]
+        self.matrix, self.columns = None, len(places)
+        self.rank, self.condition = self.factor.rank, self.factor.condition
+
+    @property
+    def norm(self) -> float:
+        return self.factor.norm
+
+    def apply(self, x: Rows) -> Rows:
+        return self.factor.apply(x[:, self.places])
+
+    def solve(self, y: Rows) -> Rows:
+        return self._placed(self.factor.solve(y))
+
+    def unseen(self, x: Rows) -> Rows:
+        return self._placed(self.factor.unseen(x[:, self.places]))
+
+    def row_space(self) -> np.ndarray:
+        return self._placed(self.factor.row_space().T).T
+
+    def null_space(self) -> np.ndarray:
+        return self._placed(self.factor.null_space().T).T
+
+    def _placed(self, part: Rows) -> Rows:
+        whole = np.zeros((len(part), self.whole))
+        whole[:, self.places] = part
+        return whole
 
 
 @final

@@ -29,7 +29,7 @@ class LayerInverse(AbstractMethod):
     Args:
         draws: number of points.
         spread: standard deviation of the null-space coordinates, in the units of each layer's input.
-        polish: Gauss-Newton steps on x for points that are not exact; 0 for none.
+        polish: Gauss-Newton steps on x for points that are not exact or not within the bounds; 0 for none.
     """
 
     draws: int = 100
