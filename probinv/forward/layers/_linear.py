@@ -13,6 +13,8 @@ from probinv.forward.layers._structured import Columns
 
 MARGINS = (0.1, 0.01, 1e-3, 0.0)
 """How far inside the domain members are first looked for, in its width."""
+PROJECTED = 0.01
+"""How far inside the domain values end that no member allows: at the very end an activation has no slope left."""
 STEPS = 200
 ROUNDING = 1e-12
 
@@ -94,8 +96,9 @@ class LinearInverse(AbstractInverse):
         self._program(x, wish, domain, bad)
         if domain.soft:
             return x, ~self._good(x, wish, Range.everything(domain.low.shape))
-        x = domain.nearest(x)
-        return x, ~self._good(x, wish, domain)
+        bad = ~self._good(x, wish, domain)
+        x[bad] = domain.shrunk(PROJECTED).nearest(x[bad])
+        return x, bad
 
     def _program(self, x: np.ndarray, wish: Box, domain: Range, bad: np.ndarray) -> None:
         """For rows that projections have not brought there: a member by linear programming, in place."""
