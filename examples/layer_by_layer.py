@@ -3,8 +3,8 @@
 The weights are 8 x 1024, 8 x 8 and 2 x 8, the activations sigmoids. Going back from the two outputs, the last
 layer leaves 6 dimensions free, the square one none, the first 1016; and the values of each layer must lie
 between 0 and 1, which the square layer does not respect. It is projected there, and Gauss-Newton steps on the
-input make up for most of it. Then any picture at all that is added within the null space of the first layer changes nothing: a ring
-becomes an X without a change of the output.
+input make up for most of it. Then any picture at all that is added within the null space of the first layer
+changes nothing: a ring becomes an X without a change of the output.
 
     python examples/layer_by_layer.py [--quick] [--folder FOLDER]
 """

@@ -14,7 +14,7 @@ from probinv.forward.layers._structured import Columns
 MARGINS = (0.1, 0.01, 1e-3, 0.0)
 """How far inside the domain members are first looked for, in its width."""
 PROJECTED = 0.01
-"""How far inside the domain values end that no member allows: at the very end an activation has no slope left."""
+"""How far inside the domain projected values end: at the very end an activation has no slope left."""
 STEPS = 200
 ROUNDING = 1e-12
 
