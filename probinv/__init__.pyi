@@ -28,6 +28,7 @@ from .forward import Function as Function
 from .forward import Layered as Layered
 from .forward import as_forward as as_forward
 from .forward import load_network as load_network
+from .forward import preimage as preimage
 from .forward import save_network as save_network
 from .likelihood import AnyOf as AnyOf
 from .likelihood import Argmax as Argmax
@@ -47,6 +48,7 @@ from .methods import HMC as HMC
 from .methods import MAP as MAP
 from .methods import NUTS as NUTS
 from .methods import Ascent as Ascent
+from .methods import LayerInverse as LayerInverse
 from .methods import LiftedHMC as LiftedHMC
 from .methods import ParallelTempering as ParallelTempering
 from .methods import SubsetSimulation as SubsetSimulation

@@ -16,6 +16,7 @@ SLOW = {
     "docs/files.md",
     "docs/folklore.md",
     "docs/index.md",
+    "docs/layers.md",
     "docs/machines.md",
     "docs/theory/exact.md",
     "docs/theory/lifting.md",

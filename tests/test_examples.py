@@ -22,7 +22,13 @@ def load(name, monkeypatch):
 def test_every_question_has_its_script():
     asked = {"difficulty", "recurrent", "roman", "surrogate", "xs_and_os"}
     imagined = {"imagining", "roman_imagined", "three_priors"}
-    assert set(SCRIPTS) == asked | imagined | {"elbows", "exact_relu", "hidden_failure", "rarest_wish"}
+    assert set(SCRIPTS) == asked | imagined | {
+        "elbows",
+        "exact_relu",
+        "hidden_failure",
+        "layer_by_layer",
+        "rarest_wish",
+    }
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

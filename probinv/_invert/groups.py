@@ -12,7 +12,7 @@ from probinv.boltzmann.prior import components
 from probinv.likelihood import Gaussian
 from probinv.likelihood._base import AbstractResidualLikelihood
 from probinv.methods import Draws, Optima
-from probinv.posterior import Posterior, evaluate, sample_prior
+from probinv.posterior import Posterior, evaluate, evaluate_inputs, sample_prior
 
 PRIOR_DRAWS = 1000
 PRIOR_NUMBERS = 50_000_000
@@ -54,19 +54,23 @@ def draw_groups(
 
 
 def optima_groups(posterior: Posterior, result: Optima) -> dict[str, dict[str, np.ndarray]]:
-    values, begin = evaluate(posterior, result.z), evaluate(posterior, result.start)
-    rows = len(result.z)
-    moved = np.linalg.norm((values.x - begin.x).reshape(rows, -1), axis=1)
+    z, rows, supported = result.z, len(result.z), None
+    if result.inputs is None:
+        values, begin = evaluate(posterior, z), evaluate(posterior, result.start).x
+    else:
+        (values, z, supported), begin = evaluate_inputs(posterior, result.inputs[0]), result.inputs[1]
+    moved = np.linalg.norm((values.x - begin).reshape(rows, -1), axis=1)
     named = _split(posterior, values.x, 1)
-    begun = {f"start_{name}": value for name, value in _split(posterior, begin.x, 1).items()}
+    begun = {f"start_{name}": value for name, value in _split(posterior, begin, 1).items()}
     facts = {
         "y": values.y,
-        "z": result.z,
+        "z": z,
         "log_prior": values.log_prior,
-        "log_likelihood": values.log_likelihood,
         "reached": values.reached,
         "distance_from_start": moved,
     }
+    facts |= {} if values.log_likelihood is None else {"log_likelihood": values.log_likelihood}
+    facts |= {} if supported is None else {"in_support": supported}
     if isinstance(posterior.likelihood, AbstractResidualLikelihood):
         facts["residual_norm"] = values.residual_norm
     return {"optima": named | begun | facts | result.stats}

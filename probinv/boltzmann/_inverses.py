@@ -1,7 +1,7 @@
 """h^-1(y): what must come into a unit so that it gives y."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -10,8 +10,8 @@ from scipy.special import erfcx, logit
 from probinv._errors import InputError
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Gaussian, Joined, Rectified
 from probinv.forward import Activation
+from probinv.forward.layers import scalar_inverse
 
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 TINY = 1e-4
 
 
@@ -20,7 +20,7 @@ class _Inverse(NamedTuple):
 
     low: float
     high: float
-    function: Callable[[float], float]
+    function: Callable[[Any], Any]
 
 
 def of_activation(activation: Activation, unit: int, y: float) -> float:
@@ -31,19 +31,13 @@ def of_activation(activation: Activation, unit: int, y: float) -> float:
             places.
     """
     name, slope = activation.name, activation.slope
-    if slope is not None:
-        if slope <= 0:
-            raise _no_inverse(f"{name} with slope {slope:g}", "it is not monotone")
-        elu = name == "elu"
-        low = -slope if elu else -np.inf
-        inverse = _Inverse(low, np.inf, lambda y: _elu(y, slope) if elu else y if y >= 0 else y / slope)
-    elif name in _PLAIN:
-        inverse = _PLAIN[name]
-    elif name in ("softmax", "log_softmax"):
+    scalar = scalar_inverse(name, slope)
+    if scalar is None:
         raise _no_inverse(name, "its outputs depend on all units of the layer; look at network.logits")
-    else:
-        raise _no_inverse(name, "it is not monotone")
-    return _apply(inverse, name, y)
+    if not scalar.unique or slope == 0:
+        what = name if slope is None else f"{name} with slope {slope:g}"
+        raise _no_inverse(what, "it is not monotone")
+    return _apply(_Inverse(scalar.low, scalar.high, scalar.inverse), name, y)
 
 
 def of_units(units: AbstractUnits, unit: int, y: float) -> float:
@@ -62,7 +56,7 @@ def of_units(units: AbstractUnits, unit: int, y: float) -> float:
     mean = f"the mean of {type(units).__name__} units"
     match units:
         case Bernoulli():
-            return _apply(_PLAIN["logistic"], mean, y)
+            return _apply(_Inverse(0, 1, logit), mean, y)
         case Gaussian():
             return y * float(np.exp(-2 * np.asarray(units.log_sigma, np.float64)[unit]))
         case Rectified():
@@ -88,23 +82,5 @@ def _rectified(y: float) -> float:
     return brentq(lambda theta: theta + np.sqrt(2 / np.pi) / erfcx(-theta / np.sqrt(2)) - y, -1 / y, y)
 
 
-def _elu(y: float, alpha: float) -> float:
-    return y if y >= 0 else float(np.log1p(y / alpha))
-
-
 def _no_inverse(name: str, why: str) -> InputError:
     return InputError(f"{name} has no inverse", why, "use filters or backward_pattern, which need none")
-
-
-_PLAIN: dict[str, _Inverse] = {
-    "identity": _Inverse(-np.inf, np.inf, lambda y: y),
-    "relu": _Inverse(0, np.inf, lambda y: y),
-    "relu6": _Inverse(0, 6, lambda y: y),
-    "selu": _Inverse(-SELU_SCALE * SELU_ALPHA, np.inf, lambda y: _elu(y / SELU_SCALE, SELU_ALPHA)),
-    "softplus": _Inverse(0, np.inf, lambda y: y + np.log(-np.expm1(-y))),
-    "softsign": _Inverse(-1, 1, lambda y: y / (1 - abs(y))),
-    "tanh": _Inverse(-1, 1, np.arctanh),
-    "hard_tanh": _Inverse(-1, 1, lambda y: y),
-    "logistic": _Inverse(0, 1, logit),
-    "exp": _Inverse(0, np.inf, np.log),
-}

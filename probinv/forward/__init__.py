@@ -2,6 +2,7 @@
 
 as_forward(obj)          any network or callable as a forward
 Function, Layered        a JAX-traceable callable; a chain of layers
+preimage                 which x give f(x) = y, through the inverses of the layers
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
 save_network, load_network
@@ -11,25 +12,45 @@ from probinv.forward._agreement import Agreement, agreement
 from probinv.forward._base import AbstractForward
 from probinv.forward._fingerprint import fingerprint
 from probinv.forward._load import as_forward
+from probinv.forward._preimage import Members, Preimage, joined, preimage
 from probinv.forward._struct import output_struct
 from probinv.forward.function import Function
 from probinv.forward.layered import Layered
-from probinv.forward.layers import AbstractLayer, Activation, Affine, Dense
+from probinv.forward.layers import (
+    AbstractInvertible,
+    AbstractLayer,
+    Activation,
+    Affine,
+    Convolution,
+    Coupling,
+    Dense,
+    Permutation,
+    Reshape,
+)
 from probinv.forward.loaders.layered_file import load_network, save_network
 
 __all__ = [
     "AbstractForward",
+    "AbstractInvertible",
     "AbstractLayer",
     "Activation",
     "Affine",
     "Agreement",
+    "Convolution",
+    "Coupling",
     "Dense",
     "Function",
     "Layered",
+    "Members",
+    "Permutation",
+    "Preimage",
+    "Reshape",
     "agreement",
     "as_forward",
     "fingerprint",
+    "joined",
     "load_network",
     "output_struct",
+    "preimage",
     "save_network",
 ]

@@ -1,6 +1,7 @@
 """Methods: a view of the posterior in, draws or points out. The registry has one line for each."""
 
 from probinv.methods._base import AbstractMethod, Cost, Draws, Optima, Progress
+from probinv.methods.layerwise.layer_inverse import LayerInverse
 from probinv.methods.manifold.lifted_hmc import LiftedHMC
 from probinv.methods.mcmc.hmc import HMC
 from probinv.methods.mcmc.nuts import NUTS
@@ -19,6 +20,7 @@ METHODS: dict[str, type[AbstractMethod]] = {
     "parallel": ParallelTempering,
     "map": MAP,
     "ascent": Ascent,
+    "layerwise": LayerInverse,
 }
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Ascent",
     "Cost",
     "Draws",
+    "LayerInverse",
     "LiftedHMC",
     "Optima",
     "ParallelTempering",

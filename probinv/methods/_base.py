@@ -44,12 +44,14 @@ class Optima(NamedTuple):
     """Points z, which are answers but not draws.
 
     Attributes:
-        z: (optimum, n), best first.
+        z: (optimum, n), best first. NaN in the rows of `inputs` that no z gives.
         start: (optimum, n), where each began.
         stats: name -> (optimum,).
         cost: gradient evaluations and seconds.
         interrupted: the search was stopped before its end.
         notes: facts about the run (JSON values).
+        inputs: of a method that works in x: x and where each began, both (optimum, *x), which need not lie in
+            the prior's support. In place of T(z) and T(start).
     """
 
     z: np.ndarray
@@ -58,6 +60,7 @@ class Optima(NamedTuple):
     cost: Cost
     interrupted: bool
     notes: dict[str, Any]
+    inputs: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class AbstractMethod(eqx.Module):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from probinv._checks import fresh
-from probinv._typing import PRNGKey
+from probinv._typing import PRNGKey, Y
 from probinv.likelihood._base import AbstractResidualLikelihood, YStar, has_density
 from probinv.posterior._posterior import Posterior
 
@@ -32,14 +32,19 @@ def _evaluate(posterior: Posterior, z: Float[Array | np.ndarray, "b n"]) -> tupl
     def one(z: Float[Array, " n"]) -> tuple[Array, ...]:
         x = posterior.prior.transform(z)
         y = posterior.forward(x)
-        likelihood = posterior.likelihood
-        norm = jnp.asarray(jnp.nan)
-        if isinstance(likelihood, AbstractResidualLikelihood):
-            norm = jnp.linalg.norm(likelihood.residual(y))
-        fit = likelihood.log_prob(y) if has_density(likelihood) else jnp.zeros(())
-        return x, y, posterior.log_prior(z), fit, likelihood.reached(y), norm
+        return x, y, posterior.log_prior(z), *_judged(posterior, y)
 
     return jax.vmap(one)(jnp.asarray(z))
+
+
+def _judged(posterior: Posterior, y: Y) -> tuple[Array, Array, Array]:
+    """log p(Y* | y), whether y reaches Y*, and |r| of y."""
+    likelihood = posterior.likelihood
+    norm = jnp.asarray(jnp.nan)
+    if isinstance(likelihood, AbstractResidualLikelihood):
+        norm = jnp.linalg.norm(likelihood.residual(y))
+    fit = likelihood.log_prob(y) if has_density(likelihood) else jnp.zeros(())
+    return fit, likelihood.reached(y), norm
 
 
 def evaluate(posterior: Posterior, z: Float[np.ndarray, "b n"]) -> Evaluation:
@@ -59,6 +64,44 @@ def evaluate(posterior: Posterior, z: Float[np.ndarray, "b n"]) -> Evaluation:
         parts.append([np.asarray(part)[: len(chunk)] for part in _evaluate(posterior, padded)])
     values = Evaluation(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     return values if has_density(posterior.likelihood) else values._replace(log_likelihood=None)
+
+
+class Placed(NamedTuple):
+    """What a posterior says about x that need not be values of T: their z, and whether there is one."""
+
+    values: Evaluation
+    z: np.ndarray
+    """NaN in rows that are not supported."""
+    supported: np.ndarray
+
+
+def evaluate_inputs(posterior: Posterior, x: Float[np.ndarray, "b *x"]) -> Placed:
+    """y = f(x), log p(Y* | y) and whether Y* is reached for every row of x; and z with T(z) = x.
+
+    x lies in the prior's support if it is within the bounds and T(T^-1(x)) = x, to 1e-6. Elsewhere z is NaN
+    and log p(z) is -inf. Call inside `double_precision`.
+    """
+    posterior = fresh(posterior)
+    parts = [np.asarray(part) for part in _evaluate_inputs(posterior, x)]
+    z, back, log_prior = parts[:3]
+    low, high = posterior.prior.bounds
+    entries = (x >= low[None]) & (x <= high[None]) & (np.abs(back - x) <= 1e-6 * (1 + np.abs(x)))
+    supported = entries.reshape(len(x), -1).all(axis=1) & np.isfinite(z).all(axis=1)
+    z, log_prior = np.where(supported[:, None], z, np.nan), np.where(supported, log_prior, -np.inf)
+    y, fit, reached, norm = parts[3:]
+    known = fit if has_density(posterior.likelihood) else None
+    return Placed(Evaluation(x, y, log_prior, known, reached, norm), z, supported)
+
+
+@eqx.filter_jit
+def _evaluate_inputs(posterior: Posterior, x: Float[Array | np.ndarray, "b *x"]) -> tuple[Array, ...]:
+    def one(x: Float[Array, "*x"]) -> tuple[Array, ...]:
+        z = posterior.prior.inverse(x)
+        y = posterior.forward(x)
+        return z, posterior.prior.transform(z), posterior.log_prior(z), y, *_judged(posterior, y)
+
+    # one after the other: a large network would hold all its hidden layers for all rows
+    return jax.lax.map(one, jnp.asarray(x))
 
 
 @eqx.filter_jit

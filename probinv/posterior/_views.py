@@ -130,16 +130,6 @@ def _refuse(view: str, purpose: str) -> NoReturn:
 
 
 @final
-class Chain(AbstractMissingView):
-    """The layers of a layered network, one by one."""
-
-    @staticmethod
-    def of(posterior: Posterior) -> NoReturn:
-        """Raises a ViewError: layer-wise inverses are not part of this version."""
-        _refuse("Chain", "layer-wise inverses")
-
-
-@final
 class Joint(AbstractMissingView):
     """Draws of (x, y) pairs."""
 

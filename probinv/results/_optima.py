@@ -22,7 +22,13 @@ def check_optima(tree: xr.DataTree) -> list[Findings]:
             Verdict.NUMERICAL_FAILURE,
         )
         return [Findings((reason,), {"optima": 0}, {})]
-    return [_points(count), _reach(tree, stats, count), _values(stats, count), _run(tree)]
+    return [
+        _points(count),
+        _reach(tree, stats, count),
+        _support(stats, count),
+        _values(stats, count),
+        _run(tree),
+    ]
 
 
 def _points(count: int) -> Findings:
@@ -57,9 +63,26 @@ def _reach(tree: xr.DataTree, stats: dict[str, np.ndarray], count: int) -> Findi
     return Findings((Reason(code, what.strip(), advice, verdict),), numbers, {})
 
 
+def _support(stats: dict[str, np.ndarray], count: int) -> Findings:
+    inside = stats.get("in_support")
+    if inside is None or inside.all():
+        return Findings((), {}, {})
+    outside = int(count - inside.sum())
+    reason = Reason(
+        "outside the prior",
+        f"{outside} of {count} points lie outside the prior's support: the prior gives such inputs no "
+        "probability, whatever the network makes of them.",
+        "Use those with in_support = True, widen the prior, or sample with NUTS, which stays inside.",
+        Verdict.UNKNOWN,
+    )
+    return Findings((reason,), {"outside_support": outside}, {})
+
+
 def _values(stats: dict[str, np.ndarray], count: int) -> Findings:
     reasons, numbers = [], {}
-    watched = [stats[name].reshape(count, -1) for name in ("z", "y", "objective") if name in stats]
+    # a point outside of the support has no z, which _support tells
+    names = ("y", "objective") if "in_support" in stats else ("z", "y", "objective")
+    watched = [stats[name].reshape(count, -1) for name in names if name in stats]
     broken = int((~np.isfinite(np.concatenate(watched, axis=1))).any(axis=1).sum()) if watched else 0
     if broken:
         reasons.append(

@@ -11,7 +11,7 @@ import pytest
 
 from probinv._errors import FileError, InputError
 from probinv.forward import Activation, Affine, Dense, Function, Layered, load_network, save_network
-from probinv.forward.layers import KINDS, AbstractLayer
+from probinv.forward.layers import KINDS, AbstractLayer, Convolution, Coupling, Permutation, Reshape
 from tests.forward.zoo import layered, scaled
 
 
@@ -24,7 +24,17 @@ def same(one: Layered, other: Layered) -> bool:
 
 
 EVERY_LAYER = Layered(
-    [Affine(2.0, np.arange(3.0)), Dense(np.ones((2, 3), np.float32)), Activation("elu", 0.3)], (3,)
+    [
+        Affine(2.0, np.arange(3.0)),
+        Dense(np.ones((8, 3), np.float32)),
+        Activation("elu", 0.3),
+        Reshape([2, -1]),
+        Convolution(np.ones((2, 2, 3)), np.arange(2.0), stride=2, padding="circular"),
+        Reshape(),
+        Permutation([2, 0, 1, 3]),
+        Coupling(np.ones((3, 1)), np.ones(3), np.ones((6, 3)), np.arange(6.0)),
+    ],
+    (3,),
 )
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from probinv.forward import AbstractForward, Activation, Affine, Dense, Function, Layered, as_forward
+from probinv.forward.layers import Convolution, Coupling, Reshape
 
 type Entry = tuple[Callable[[], AbstractForward], tuple[int, ...]]
 
@@ -59,6 +60,19 @@ def scaled() -> Layered:
     scale, shift = arrays((3,), (3,), seed=1)
     layers = [Affine(scale, shift), Dense(first), Activation("elu", 0.5), Dense(second), Affine(3.0, -1.0)]
     return Layered(layers, 3)
+
+
+def convolved() -> Layered:
+    kernel, inner, outer = arrays((3, 2, 3), (4, 2), (8, 4))
+    layers = [
+        Reshape([2, -1]),
+        Convolution(kernel, np.ones(3), padding="circular"),
+        Activation("tanh"),
+        Convolution(arrays((2, 3, 1), seed=2)[0]),
+        Reshape(),
+        Coupling(inner, np.ones(4), outer, np.ones(8)),
+    ]
+    return Layered(layers, 6)
 
 
 class Dropped(eqx.Module):
@@ -158,6 +172,7 @@ ZOO: dict[str, Entry] = {
     "layered": (layered, (5,)),
     "layered float32": (lambda: layered("silu", "identity", np.float32), (5,)),
     "layered scaled": (scaled, (3,)),
+    "layered convolved": (convolved, (6,)),
     "equinox mlp": (lambda: as_forward(equinox_mlp()), (3,)),
     "equinox dropout": (lambda: as_forward(equinox_dropout()), (3,)),
     "equinox recurrent": (lambda: as_forward(equinox_recurrent()), (6, 2)),

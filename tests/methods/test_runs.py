@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from probinv import InputError, NumericalError
+from probinv.forward import Activation, Affine, Layered
 from probinv.likelihood import AtLeast, Gaussian
 from probinv.methods import HMC, METHODS, NUTS, AbstractMethod, Draws
 from probinv.methods.kernels import blocks
 from probinv.methods.kernels.hamiltonian import advance, initialise
 from probinv.methods.mcmc import _run
-from probinv.posterior import Density, Posterior, Region
+from probinv.posterior import Chain, Density, Posterior, Region
 from probinv.prior import Normal
 from tests.compiling import compilations
 from tests.methods.problems import Interrupt, Silent, gauss, linear, moments, prefix, scores, square
@@ -321,6 +322,9 @@ def test_a_network_that_is_nan_everywhere_is_refused(name: str) -> None:
     method: AbstractMethod = METHODS[name]()
     wish = AtLeast(0.6) if method.view is Region else Gaussian(0.6, 0.5)
     posterior = Posterior(Normal(0.0, 1.0, 2), nowhere, wish)
+    if method.view is Chain:  # layers that overflow for every x
+        overflow = Layered([Affine(0.0, 1000.0), Activation("exp"), Activation("exp")], 2)
+        posterior = Posterior(Normal(0.0, 1.0, 2), overflow, Gaussian([0.6, 0.6], 0.5))
     with pytest.raises(NumericalError, match="NaN or infinite at all of"):
         method.run(method.view.of(posterior), jax.random.key(0), Silent())
 

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 
 from probinv._errors import InputError
 from probinv._typing import X, Y
-from probinv.forward.layers._base import AbstractLayer
+from probinv.forward.layers._base import AbstractInvertible
+from probinv.forward.layers._entrywise import ScalarInverse, SoftmaxInverse
+from probinv.forward.layers._scalar import scalar_inverse
 
 PLAIN: dict[str, Callable[[X], Y]] = {
     "identity": lambda x: x,
@@ -44,7 +46,7 @@ ALIASES = {"linear": "identity", "sigmoid": "logistic", "swish": "silu"}
 
 
 @final
-class Activation(AbstractLayer):
+class Activation(AbstractInvertible):
     """y = h(x), with h named.
 
         identity  x                       softplus  log(1 + e^x)
@@ -95,6 +97,14 @@ class Activation(AbstractLayer):
         if self.slope is None:
             return PLAIN[self.name](x)
         return SLOPED[self.name][0](x, self.slope)
+
+    def inverse(self, shape: tuple[int, ...]) -> ScalarInverse | SoftmaxInverse:
+        scalar = scalar_inverse(self.name, self.slope)
+        return (
+            SoftmaxInverse(shape, self.name == "log_softmax")
+            if scalar is None
+            else ScalarInverse(scalar, shape)
+        )
 
 
 def _slope(slope: Any, usual: float) -> float:

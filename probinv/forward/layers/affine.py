@@ -9,11 +9,12 @@ from jaxtyping import Array, Float
 from probinv._errors import InputError
 from probinv._typing import X, Y
 from probinv.forward._leaves import host_weights
-from probinv.forward.layers._base import AbstractLayer
+from probinv.forward.layers._base import AbstractInvertible
+from probinv.forward.layers._moved import AffineInverse
 
 
 @final
-class Affine(AbstractLayer):
+class Affine(AbstractInvertible):
     """y_i = scale_i x_i + shift_i.
 
     To centre and then scale use two of them, Affine(1, -mean) and Affine(1 / std, 0): in one, a mean far
@@ -48,3 +49,10 @@ class Affine(AbstractLayer):
         scale = jnp.broadcast_to(jnp.asarray(self.scale, x.dtype), x.shape)
         shift = jnp.broadcast_to(jnp.asarray(self.shift, x.dtype), x.shape)
         return scale * x + shift
+
+    def inverse(self, shape: tuple[int, ...]) -> AffineInverse:
+        scale, shift = (
+            np.array(np.broadcast_to(np.asarray(part, np.float64), shape))
+            for part in (self.scale, self.shift)
+        )
+        return AffineInverse(scale, shift)

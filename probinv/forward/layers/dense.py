@@ -8,11 +8,13 @@ from jaxtyping import Array, Float
 
 from probinv._errors import InputError
 from probinv.forward._leaves import host_weights
-from probinv.forward.layers._base import AbstractLayer
+from probinv.forward.layers._base import AbstractInvertible
+from probinv.forward.layers._factor import factorise
+from probinv.forward.layers._linear import LinearInverse
 
 
 @final
-class Dense(AbstractLayer):
+class Dense(AbstractInvertible):
     """y = W x + b.
 
     Args:
@@ -49,3 +51,7 @@ class Dense(AbstractLayer):
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
         return jnp.asarray(self.weight, x.dtype) @ x + jnp.asarray(self.bias, x.dtype)
+
+    def inverse(self, shape: tuple[int, ...]) -> LinearInverse:
+        factor = factorise(np.asarray(self.weight, np.float64))
+        return LinearInverse(factor, np.asarray(self.bias, np.float64), shape, self.output_shape(shape))
