@@ -2,6 +2,7 @@
 
 as_forward(obj)          any network or callable as a forward
 Function, Layered        a JAX-traceable callable; a chain of layers
+Flat                     a network of inputs and outputs of any shape, as one of vectors
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
 save_network, load_network
@@ -12,6 +13,7 @@ from probinv.forward._base import AbstractForward
 from probinv.forward._fingerprint import fingerprint
 from probinv.forward._load import as_forward
 from probinv.forward._struct import output_struct
+from probinv.forward.flat import Flat
 from probinv.forward.function import Function
 from probinv.forward.layered import Layered
 from probinv.forward.layers import AbstractLayer, Activation, Affine, Dense
@@ -24,6 +26,7 @@ __all__ = [
     "Affine",
     "Agreement",
     "Dense",
+    "Flat",
     "Function",
     "Layered",
     "agreement",

@@ -7,8 +7,11 @@ from probinv.posterior._region import Region
 from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, sample_prior, simulate
 from probinv.posterior._views import Chain, Density, Joint, Residual, Tempered
+from probinv.posterior.property import Case, Property
+from probinv.posterior.vnnlib import load_property
 
 __all__ = [
+    "Case",
     "Chain",
     "Constraint",
     "Density",
@@ -16,12 +19,14 @@ __all__ = [
     "Joint",
     "Path",
     "Posterior",
+    "Property",
     "Region",
     "Residual",
     "Ridge",
     "Tempered",
     "evaluate",
     "find_ridge",
+    "load_property",
     "sample_prior",
     "simulate",
 ]
