@@ -15,7 +15,7 @@ from probinv.posterior._sexpr import Form, Word, fail
 
 LARGEST = 1e300
 """Of a number in a bound or a row, so that differences and multiples stay finite."""
-WORK_MOST = 2_000_000
+WORK_MOST = 50_000
 """Bounds that are copied while alternatives are multiplied out: (and (or ...) (or ...) ...) grows fast."""
 GROUPS_MOST, ENTRIES_MOST = 4096, 10_000_000
 """Of one LinearRegion; a wish of more alternatives becomes products and unions of several."""
