@@ -17,6 +17,7 @@ SLOW = {
     "docs/folklore.md",
     "docs/index.md",
     "docs/machines.md",
+    "docs/properties.md",
     "docs/theory/exact.md",
     "docs/theory/lifting.md",
     "docs/theory/machines.md",

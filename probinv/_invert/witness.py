@@ -86,9 +86,12 @@ class Search:
     def __str__(self) -> str:
         spent = f"{self.evaluations} evaluations of the network, {self.seconds:.1f} s"
         if self.witness is None:
+            missed = f"the nearest missed it by {-self.nearest:.3g}"
+            if self.nearest >= 0:
+                missed = "some met the property in one precision and not in the other"
             return (
-                f"not found: no input with the property among {spent}; the nearest missed it by "
-                f"{abs(self.nearest):.3g}. This does not show that there is none."
+                f"not found: no input with the property among {spent}; {missed}. This does not show that "
+                "there is none."
             )
         close = "; so close to the edge that another order of summation may decide otherwise"
         return (
