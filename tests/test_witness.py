@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -137,8 +138,8 @@ def test_points_are_rounded_into_the_box() -> None:
 
 def test_units_are_the_spread_of_the_outputs() -> None:
     y = np.array([[0.0, 1.0, np.nan, 0.0], [2.0, 1.0, np.nan, np.inf]])
-    np.testing.assert_allclose(spread(y), [1.0, 1.0, 1.0, 1.0])
-    np.testing.assert_allclose(spread(10 * y[:, :1]), [10.0])
+    np.testing.assert_allclose(spread(jnp.asarray(y)), [1.0, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(spread(jnp.asarray(10 * y[:, :1])), [10.0])
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ class Search:
         )
 
 
-def find_witness(network: Any, property: Property, *, seed: int = 0, progress: bool = True) -> Search:
+def find_witness(network: Any, property: Any, *, seed: int = 0, progress: bool = True) -> Search:
     """An x in one of the boxes with y = f(x) inside its wish, if one is found.
 
     For each case: draws from the box; from the deepest and from some others the margin is climbed by steps
@@ -163,12 +163,16 @@ class _Hunt:
         if not self.case.free:
             self.bar.update(ROUNDS, "one point")
             return self._confirmed(best)
+        kept: Witness | None = None  # one at an edge, for want of a deeper one
         for k in range(ROUNDS):
             best, deep = self._climbed(self._starts(best, x, k, min(STARTS, max(draws // 16, 2))))
             self.bar.update(1, f"case {self.number}, climbing")
-            if deep[0] >= 0 and (found := self._confirmed(best)) is not None:
+            found = self._confirmed(best) if deep[0] >= 0 else None
+            if found is not None and not found.narrow:
                 return found
-        return None
+            if found is not None and (kept is None or found.margin > kept.margin):
+                kept = found
+        return kept
 
     def levels(self) -> Witness | None:
         """The same above the points where SubsetSimulation ends: inside the wish, or as near as it comes."""

@@ -143,5 +143,5 @@ def _row_in_words(a: Any, b: float, strict: bool, name: str) -> str:
         low, high = np.argmax(a), np.argmin(a)
         return f"{name}[{low}] {signs[0]} {name}[{high}]"
     shown = [f"{a[j]:+.6g} {name}[{j}]" for j in places[:SHOWN]] + ["+ ..."] * (len(places) > SHOWN)
-    text = " ".join(shown).removeprefix("+").replace("+1 ", "+ ").replace("-1 ", "- ")
-    return f"{text} {signs[0]} {b:.6g}"
+    text = " ".join(shown).replace("+1 ", "+ ").replace("-1 ", "- ")
+    return f"{text.removeprefix('+').lstrip()} {signs[0]} {b:.6g}"

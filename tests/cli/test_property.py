@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_witness_and_draws(files: list[object], capsys: pytest.CaptureFixture[
         float(line.strip("() \n").split()[1]) for line in Path("net_p_witness.txt").read_text().splitlines()
     ]
     assert asked.reached(values[:3], values[3:])
-    np.testing.assert_allclose(network()(np.array(values[:3])), values[3:], rtol=1e-5)
+    np.testing.assert_allclose(network()(jnp.array(values[:3])), values[3:], rtol=1e-5)
     tree = load(Path("net_p.nc"))
     pairs = zip(
         tree["posterior"]["x"].values.reshape(-1, 3),
