@@ -17,6 +17,7 @@ from ._errors import ViewError as ViewError
 from ._invert import invert as invert
 from ._invert import query as query
 from ._invert.imagine import imagine as imagine
+from ._invert.witness import find_witness as find_witness
 from .boltzmann import DBN as DBN
 from .boltzmann import RBM as RBM
 from .boltzmann import Autoencoder as Autoencoder
@@ -39,6 +40,7 @@ from .likelihood import Exactly as Exactly
 from .likelihood import Gaussian as Gaussian
 from .likelihood import Interval as Interval
 from .likelihood import Label as Label
+from .likelihood import LinearRegion as LinearRegion
 from .likelihood import On as On
 from .likelihood import Ordering as Ordering
 from .likelihood import Product as Product
@@ -54,6 +56,8 @@ from .methods import ParallelTempering as ParallelTempering
 from .methods import SubsetSimulation as SubsetSimulation
 from .methods import TemperedSMC as TemperedSMC
 from .posterior import Posterior as Posterior
+from .posterior import Property as Property
+from .posterior import load_property as load_property
 from .prior import Empirical as Empirical
 from .prior import Fixed as Fixed
 from .prior import FromNumPyro as FromNumPyro

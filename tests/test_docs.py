@@ -18,6 +18,7 @@ SLOW = {
     "docs/index.md",
     "docs/layers.md",
     "docs/machines.md",
+    "docs/properties.md",
     "docs/theory/exact.md",
     "docs/theory/lifting.md",
     "docs/theory/machines.md",

@@ -78,6 +78,13 @@ def _sbibm() -> Result:
     return bench_sbibm()
 
 
+def _acasxu() -> Result:
+    """Inputs with five properties in six ACAS Xu networks, found or not; needs its files (PROBINV_DATA)."""
+    from probinv.bench.acasxu import bench_acasxu
+
+    return bench_acasxu()
+
+
 def _boltzmann_rbm() -> Result:
     """Test log-likelihood of a machine 784-500 after 400 CPU-seconds; needs MNIST (PROBINV_DATA)."""
     from probinv.bench.machines import bench_rbm
@@ -131,6 +138,7 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "kinematics": _kinematics,
     "resim": _resim,
     "sbibm": _sbibm,
+    "acasxu": _acasxu,
     "boltzmann-rbm": _boltzmann_rbm,
     "boltzmann-rbm-long": _boltzmann_rbm_long,
     "boltzmann-dbn": _boltzmann_dbn,

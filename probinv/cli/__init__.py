@@ -23,13 +23,14 @@ COMMANDS = {
     "bench": bench,
 }
 
-OK, NOT_OK, REFUSED, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: done; `--strict` and the verdict is not ok; the request cannot be met; Ctrl-C."""
+OK, NOT_OK, REFUSED, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: done; `--strict` and the verdict is not ok; the request cannot be met; a property of which no
+input was found; Ctrl-C."""
 
 SUMMARY = "Which inputs of a trained network give this output, and how sure are we?"
 EPILOG = (
-    "exit codes: 0 done; 1 with --strict and a verdict that is not ok; 2 refused; 130 interrupted, with what "
-    "there was saved"
+    "exit codes: 0 done; 1 with --strict and a verdict that is not ok; 2 refused; 3 no input with "
+    "--property was found; 130 interrupted, with what there was saved"
 )
 
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `probinv`; None for those of this process.
 
     Returns:
-        The exit code: 0 done, 1 not ok (with --strict), 2 refused, 130 interrupted.
+        The exit code: 0 done, 1 not ok (with --strict), 2 refused, 3 no witness found, 130 interrupted.
 
     Raises:
         SystemExit: by argparse, after help (0) and for words that it does not know (2).

@@ -27,7 +27,7 @@ def build(spec: Spec) -> tuple["Posterior", "AbstractMethod | None"]:
 
     network = load_network(spec.network)
     prior, target = build_prior(spec.prior), build_target(spec.target)
-    method = None if spec.method is None else _made(spec.method)
+    method = None if spec.method is None else made(spec.method)
     with _named("target"):
         posterior = Posterior(prior, network, target)
     if method is not None:
@@ -44,7 +44,7 @@ def build_prior(part: Part) -> Any:
         if part.inputs:
             prior: Any = Named({name: build_prior(one) for name, one in part.inputs.items()})
         else:
-            prior = _made(part)
+            prior = made(part)
         return Fixed(prior, part.fixed) if part.fixed else prior
 
 
@@ -53,11 +53,12 @@ def build_target(part: Part) -> Any:
     from probinv.likelihood import On, Product
 
     with _named(part.where):
-        made = Product([build_target(one) for one in part.parts]) if part.parts else _made(part)
-        return made if part.on is None else On(part.on, made)
+        wish = Product([build_target(one) for one in part.parts]) if part.parts else made(part)
+        return wish if part.on is None else On(part.on, wish)
 
 
-def _made(part: Part) -> Any:
+def made(part: Part) -> Any:
+    """The object of a class with its arguments."""
     assert part.entry is not None
     module, _, dotted = part.entry.partition(":")
     make: Any = importlib.import_module(module)

@@ -22,6 +22,7 @@ TARGETS = {
     "exactly": "probinv.likelihood:Exactly",
     "argmax": "probinv.likelihood:Argmax",
     "ordering": "probinv.likelihood:Ordering",
+    "linear_region": "probinv.likelihood:LinearRegion",
 }
 
 EITHER = {"Gaussian": ("scale", "covariance"), "MultivariateNormal": ("covariance", "cholesky")}

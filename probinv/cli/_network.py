@@ -45,6 +45,30 @@ def peek(field: str, path: Path) -> Shapes:
         ) from None
 
 
+def open_network(path: Path) -> Any:
+    """The network of a file: one that `save_network` wrote, or of a format that `probinv.forward` reads.
+
+    Raises:
+        ProbinvError: there is no such file, or it is damaged or of another kind.
+    """
+    from probinv import forward
+
+    if not path.is_file():
+        raise InputError(
+            f"there is no network file {path.name}", f"looked in {path.parent}", "check the path"
+        )
+    if path.suffix == ".npz":
+        return forward.load_network(path)
+    door = getattr(forward, "load", None)
+    if door is None:
+        raise InputError(
+            f"{path.name} is not a network file of probinv",
+            "no other format is read",
+            "write one with probinv.save_network(Layered(...), path)",
+        )
+    return door(path)
+
+
 def _output_shape(header: dict[str, Any]) -> tuple[int, ...] | None:
     """(out,) of the last dense layer, if nothing after it can change the shape."""
     layers = list(enumerate(header["layers"]))

@@ -69,7 +69,7 @@ def read_spec(path: Path, overrides: Overrides | None = None) -> Spec:
     network = folder / text("network", table["network"], folder)
     prior = _prior("prior", table["prior"], folder)
     target = _target("target", table["target"], folder)
-    method = _method(table.get("method", {}), folder, overrides)
+    method = read_method(table.get("method", {}), folder, overrides)
     run = _section("run", table.get("run", {}))
     _require_keys("run", run, ("seed", "output"), "run")
     seed = _seed(run.get("seed", 0), folder) if overrides.seed is None else overrides.seed
@@ -160,7 +160,7 @@ def _target(where: str, given: Any, folder: Path) -> Part:
     return Part(where, "product", None, parts=parts)
 
 
-def _method(given: Any, folder: Path, overrides: Overrides) -> Part | None:
+def read_method(given: Any, folder: Path, overrides: Overrides) -> Part | None:
     """The method of the file, with what the command line sets; the settings of another method are dropped.
 
     None, so that `invert` chooses, where nothing at all is said of the method.

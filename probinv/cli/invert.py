@@ -1,4 +1,4 @@
-"""Draw the inputs that a spec file asks for, save them and say whether they can be trusted."""
+"""Draw the inputs that a spec file or a property asks for, and say whether they can be trusted."""
 
 import argparse
 import dataclasses
@@ -47,8 +47,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"{EXAMPLE}\n{_kinds_text()}\n\n{parser.epilog}"
     add = parser.add_argument
-    add("spec", type=Path, metavar="SPEC.toml", help="network, prior, target and method")
-    add("-o", "--output", type=Path, metavar="FILE", help="where to save, a .nc file (default: SPEC.nc)")
+    parser.set_defaults(usage=parser.error)
+    add("spec", type=Path, nargs="?", metavar="SPEC.toml", help="network, prior, target and method")
+    add("--network", type=Path, metavar="NETWORK", help="in place of a spec: a network file, with --property")
+    add(
+        "--property", type=Path, metavar="P.vnnlib", help="a property in VNN-LIB: search an input that has it"
+    )
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to save, a .nc file (default: SPEC.nc, or NETWORK_P.nc)",
+    )
     add("--seed", type=seed, help="a whole number; the same seed gives the same draws")
     add("--method", help=f"in place of the spec's: {', '.join(_kinds.methods())}")
     add(
@@ -77,13 +88,21 @@ def run(args: argparse.Namespace) -> int:
     """Checks, runs, saves, reports."""
     given = {name.removeprefix(SETTING): v for name, v in vars(args).items() if name.startswith(SETTING)}
     settings = {name: value for name, value in given.items() if value is not None}
+    if args.network is not None or args.property is not None:
+        if args.spec is not None or args.network is None or args.property is None:
+            args.usage("--network and --property belong together, and take the place of SPEC.toml")
+        from probinv.cli._property import run_property
+
+        return run_property(args, settings)
+    if args.spec is None:
+        args.usage("give SPEC.toml, or --network and --property")
     spec = read_spec(args.spec, Overrides(args.method, settings, args.seed, args.output))
     _require_places(spec, args)
 
     from probinv.cli._build import build
 
     posterior, method = build(spec)
-    _require_image(posterior, args.image)
+    require_image(posterior, args.image)
     resumed = _resumed(args.resume)
     print(_question(posterior, method, spec), flush=True)
     if args.dry_run:
@@ -117,11 +136,11 @@ def _invert(
         again = "" if drawn is None else f"; continue with --resume {spec.output}"
         raise KeyboardInterrupt(f"interrupted: the file holds {what}{again}")
     if args.report:
-        _report(tree, spec.output, args.image)
+        report_beside(tree, spec.output, args.image)
     return 1 if args.strict and facts["verdict"]["verdict"] != "ok" else 0
 
 
-def _report(tree: "xr.DataTree", result: Path, image: tuple[int, int] | None) -> None:
+def report_beside(tree: "xr.DataTree", result: Path, image: tuple[int, int] | None) -> None:
     """The HTML page and the pictures beside a result, named on standard output."""
     from probinv.results.plots import plot_all
     from probinv.results.report import report
@@ -140,7 +159,8 @@ def _require_places(spec: Spec, args: argparse.Namespace) -> None:
         require_new("report", page_beside(spec.output), ".html", force=args.force or resuming)
 
 
-def _require_image(posterior: "Posterior", image: tuple[int, int] | None) -> None:
+def require_image(posterior: "Posterior", image: tuple[int, int] | None) -> None:
+    """An InputError if no input has as many entries as the image."""
     if image is None:
         return
     import jax.numpy as jnp

@@ -3,6 +3,7 @@
 as_forward(obj)          any network or callable as a forward
 Function, Layered        a JAX-traceable callable; a chain of layers
 preimage                 which x give f(x) = y, through the inverses of the layers
+Flat                     a network of inputs and outputs of any shape, as one of vectors
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
 save_network, load_network
@@ -14,6 +15,7 @@ from probinv.forward._fingerprint import fingerprint
 from probinv.forward._load import as_forward
 from probinv.forward._preimage import Members, Preimage, joined, preimage
 from probinv.forward._struct import output_struct
+from probinv.forward.flat import Flat
 from probinv.forward.function import Function
 from probinv.forward.layered import Layered
 from probinv.forward.layers import (
@@ -39,6 +41,7 @@ __all__ = [
     "Convolution",
     "Coupling",
     "Dense",
+    "Flat",
     "Function",
     "Layered",
     "Members",

@@ -7,7 +7,8 @@ Bernoulli    sigmoid outputs with soft targets
 Interval     between, AtLeast, AtMost: bounds with hard edges, or with a stated softness
 Argmax       output k is the largest
 Ordering     some outputs in a stated order
-AnyOf        one region or another: Argmax, Ordering, Interval with hard edges
+LinearRegion linear comparisons of outputs, all of them or one group or another
+AnyOf        one region or another: Argmax, Ordering, LinearRegion, Interval with hard edges
 Product, On  several wishes at once, or of some outputs only
 Exactly      with no tolerance
 """
@@ -25,6 +26,7 @@ from probinv.likelihood._exactly import Exactly
 from probinv.likelihood._gaussian import Gaussian
 from probinv.likelihood._interval import AtLeast, AtMost, Interval
 from probinv.likelihood._label import Label
+from probinv.likelihood._linear_region import LinearRegion
 from probinv.likelihood._on import On
 from probinv.likelihood._ordering import Ordering
 from probinv.likelihood._product import Product
@@ -45,6 +47,7 @@ __all__ = [
     "Gaussian",
     "Interval",
     "Label",
+    "LinearRegion",
     "On",
     "Ordering",
     "Product",

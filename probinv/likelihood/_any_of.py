@@ -22,7 +22,8 @@ class AnyOf(AbstractRegionLikelihood):
 
     Args:
         regions: a list or tuple of at least one wish with hard edges (`Argmax`, `Interval` without a
-            softness, `Ordering`, `AnyOf`, and `On` or `Product` of these), each of the whole output y.
+            softness, `Ordering`, `LinearRegion`, `AnyOf`, and `On` or `Product` of these), each of the whole
+            output y.
 
     Raises:
         InputError: no wish, or one that has no hard edges.

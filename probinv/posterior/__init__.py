@@ -8,8 +8,11 @@ from probinv.posterior._region import Region
 from probinv.posterior._ridge import Ridge, find_ridge
 from probinv.posterior._simulate import Evaluation, evaluate, evaluate_inputs, sample_prior, simulate
 from probinv.posterior._views import Density, Joint, Residual, Tempered
+from probinv.posterior.property import Case, Property
+from probinv.posterior.vnnlib import load_property
 
 __all__ = [
+    "Case",
     "Chain",
     "Constraint",
     "Density",
@@ -17,6 +20,7 @@ __all__ = [
     "Joint",
     "Path",
     "Posterior",
+    "Property",
     "Region",
     "Residual",
     "Ridge",
@@ -24,6 +28,7 @@ __all__ = [
     "evaluate",
     "evaluate_inputs",
     "find_ridge",
+    "load_property",
     "sample_prior",
     "simulate",
 ]

@@ -54,13 +54,17 @@ TARGETS = {
     "exactly": ("y_star = [1, nan]", likelihood.Exactly([1, np.nan])),
     "argmax": ("k = 1", likelihood.Argmax(1)),
     "ordering": ("order = [1, 0]", likelihood.Ordering([1, 0])),
+    "linear_region": (
+        "A = [[1.0, -1.0]]\nb = [0.5]\nstrict = 1",
+        likelihood.LinearRegion([[1.0, -1.0]], [0.5], True),
+    ),
 }
 REGIONS = {
     "interval": ("low = [0, 0]\nhigh = 1", likelihood.Interval([0, 0], [1, 1])),
     "at_least": ("bound = 1\non = 1", likelihood.On(1, likelihood.AtLeast(1.0))),
     "at_most": ("bound = [1, 2]", likelihood.AtMost([1, 2])),
 }
-FIT = {"exactly": "lifted", "argmax": "subset", "ordering": "subset"}
+FIT = {"exactly": "lifted", "argmax": "subset", "ordering": "subset", "linear_region": "subset"}
 
 
 def assert_same(found: Any, expected: Any) -> None:

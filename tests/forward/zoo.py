@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from probinv.forward import AbstractForward, Activation, Affine, Dense, Function, Layered, as_forward
+from probinv.forward import AbstractForward, Activation, Affine, Dense, Flat, Function, Layered, as_forward
 from probinv.forward.layers import Convolution, Coupling, Reshape
 
 type Entry = tuple[Callable[[], AbstractForward], tuple[int, ...]]
@@ -169,6 +169,7 @@ ZOO: dict[str, Entry] = {
     "scalar input": (lambda: Function(jnp.sin, input_shape=()), ()),
     "batched": (lambda: Function(batch, batched=True), (3,)),
     "recurrent": (lambda: Function(recurrent, RECURRENT, input_shape=(6, 2)), (6, 2)),
+    "flat": (lambda: Flat(Function(recurrent, RECURRENT, input_shape=(6, 2)), 12), (12,)),
     "layered": (layered, (5,)),
     "layered float32": (lambda: layered("silu", "identity", np.float32), (5,)),
     "layered scaled": (scaled, (3,)),

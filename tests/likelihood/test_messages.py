@@ -18,6 +18,7 @@ from probinv.likelihood import (
     Gaussian,
     Interval,
     Label,
+    LinearRegion,
     On,
     Ordering,
     Product,
@@ -88,6 +89,21 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "one region": (lambda: AnyOf(Argmax(0)), "regions must be a list.*got Argmax"),
     "region with a density": (lambda: AnyOf([Argmax(0), Label(1)]), "a wish without hard edges.*got Label"),
     "soft region": (lambda: AnyOf([AtLeast(0.0, 0.1)]), "a wish without hard edges.*got SoftInterval"),
+    "one row": (lambda: LinearRegion([1.0, -1.0], 0.0), r"A has shape \(2,\)"),
+    "no rows": (lambda: LinearRegion(np.zeros((0, 2)), 0.0), r"A has shape \(0, 2\)"),
+    "NaN in A": (lambda: LinearRegion([[NAN, 1.0]], 0.0), "A holds NaN"),
+    "infinite A": (lambda: LinearRegion([[INF, 1.0]], 0.0), "A holds an infinite number"),
+    "sides": (lambda: LinearRegion([[1.0, -1.0]], [0.0, 1.0]), r"b has shape \(2,\)"),
+    "strictness": (lambda: LinearRegion([[1.0, -1.0]], 0.0, [True] * 2), r"strict has shape \(2,\)"),
+    "nowhere": (lambda: LinearRegion([[1.0, -1.0]], -INF), "b holds -inf"),
+    "zero row": (lambda: LinearRegion([[1.0, -1.0], [0.0, 0.0]], [0.0, 1.0]), "a row of A is zero"),
+    "idle group": (
+        lambda: LinearRegion([[[1.0, 0.0]]] * 2, [[0.0], [INF]]),
+        "a group of rows wishes nothing",
+    ),
+    "at sides": (lambda: LinearRegion([[1.0, -1.0]], 0.0).at([NAN]), "a group of rows wishes nothing"),
+    "at two sides": (lambda: LinearRegion([[1.0, -1.0]], 0.0).at([0.0, 1.0]), r"b has shape \(2,\)"),
+    "row too long": (lambda: LinearRegion([[1.0, -1.0]], 0.0).check((3,)), r"a row of A has shape \(2,\)"),
     "at NaN": (lambda: Gaussian(1.0, 1.0).at(NAN), "y_star holds only NaN"),
     "at shape": (lambda: Gaussian(1.0, 1.0).at([1.0]), r"y_star has shape \(1,\)"),
     "at share": (lambda: Bernoulli(0.5).at(2.0), "targets lie outside"),
@@ -191,6 +207,18 @@ def test_descriptions() -> None:
     assert Ordering([2, 0, 1]).describe() == "y[2] > y[0] > y[1]"
     assert Ordering(np.arange(9)).describe() == (
         "y[0] > y[1] > y[2] > y[3] > y[4] > y[5] > y[6] > ... > y[8]"
+    )
+    rows = [[1.0, 0.0, -1.0], [0.0, -2.0, 0.0]]
+    assert LinearRegion(rows, [0.0, -8.0]).describe() == "y[0] <= y[2] and y[1] >= 4"
+    assert LinearRegion([rows, rows], [[0.0, NAN], [NAN, 1.0]], [[True, False]] * 2).describe("s") == (
+        "s[0] < s[2], or s[1] >= -0.5"
+    )
+    assert LinearRegion([[2.0, 0.0, -1.0]], 3.0).describe() == "y with 2 y[0] - y[2] <= 3"
+    assert LinearRegion(np.ones((9, 1)), np.arange(9)).describe().endswith("<= 5 and 3 other comparisons")
+    assert (
+        LinearRegion(np.ones((9, 1, 1)), 1.0)
+        .describe()
+        .endswith(", or y in one of 3 other groups of comparisons")
     )
     assert AnyOf([Argmax(0), On(1, AtLeast(2.0))]).describe() == (
         "y[0] is the largest entry of y, or y[1] at least 2 (hard edges)"

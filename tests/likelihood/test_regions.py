@@ -18,6 +18,7 @@ from probinv.likelihood import (
     AtMost,
     Gaussian,
     Interval,
+    LinearRegion,
     On,
     Ordering,
     Product,
@@ -43,6 +44,20 @@ BY_HAND: dict[str, tuple[AbstractRegionLikelihood, Callable[[Any], bool]]] = {
     "intersection": (
         Product([Ordering([0, 1]), On(2, AtLeast(0.5))]),
         lambda y: y[0] > y[1] and y[2] >= 0.5,
+    ),
+    "linear": (
+        LinearRegion([[0.0, 1.0, -1.0], [2.0, 1.0, 0.0], [0.0, 0.0, -1.0]], [0.0, 1.5, 0.5]),
+        lambda y: y[1] <= y[2] and 2 * y[0] + y[1] <= 1.5 and y[2] >= -0.5,
+    ),
+    "strictly linear": (
+        LinearRegion([[0.0, 1.0, -1.0], [2.0, 1.0, 0.0]], [0.0, 1.5], strict=[True, False]),
+        lambda y: y[1] < y[2] and 2 * y[0] + y[1] <= 1.5,
+    ),
+    "union of linear": (
+        LinearRegion(
+            [[[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]], [[0.0, 0.0, -4.0]] * 2], [[0.0, 0.5], [-4.0, np.inf]]
+        ),
+        lambda y: (y[0] <= y[1] and y[2] <= 0.5) or y[2] >= 1,
     ),
     "nested": (
         AnyOf([Product([Argmax(0), On(1, AtLeast(0.0))]), On(slice(1, 3), Ordering([1, 0]))]),

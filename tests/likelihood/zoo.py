@@ -16,6 +16,7 @@ from probinv.likelihood import (
     Gaussian,
     Interval,
     Label,
+    LinearRegion,
     On,
     Ordering,
     Product,
@@ -88,6 +89,22 @@ ZOO: dict[str, Case] = {
     "hard_scalar": Case(AtLeast(2.0), 2.3, (3.0, None), generative=False),
     "hard_at_most": Case(AtMost([2.0, 1.0]), [1.3, 0.3], (None, [3.0, 0.1]), generative=False),
     "ordering": Case(Ordering([2, 0, 1]), [0.3, -0.5, 0.9, 4.0], [2, 3, 0], generative=False),
+    "linear_region": Case(
+        LinearRegion([[1.0, -1.0, 0.0], [0.0, 2.0, 1.0]], [0.0, 1.5]),
+        [0.3, 0.4, 0.5],
+        [-1.0, 1.5],
+        generative=False,
+    ),
+    "linear_region_union": Case(
+        LinearRegion(
+            [[[1.0, 0.0, -2.0], [0.0, 0.5, 0.0]], [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]],
+            [[0.5, 1.0], [-3.0, NAN]],
+            [[True, False], [False, False]],
+        ),
+        [0.3, -0.5, 0.9],
+        [[-2.0, 1.0], [-3.0, NAN]],
+        generative=False,
+    ),
     "any_of": Case(
         AnyOf([Argmax(0), On(2, AtLeast(0.5))]), [0.3, -0.5, 0.9], (1, (1.0, None)), generative=False
     ),
