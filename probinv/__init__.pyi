@@ -17,6 +17,7 @@ from ._errors import ViewError as ViewError
 from ._invert import invert as invert
 from ._invert import query as query
 from ._invert.imagine import imagine as imagine
+from ._load import load as load
 from .boltzmann import DBN as DBN
 from .boltzmann import RBM as RBM
 from .boltzmann import Autoencoder as Autoencoder
@@ -63,7 +64,6 @@ from .prior import Normal as Normal
 from .prior import Uniform as Uniform
 from .results import Verdict as Verdict
 from .results import diagnose as diagnose
-from .results import load as load
 from .results import modes as modes
 from .results import provenance as provenance
 from .results import save as save

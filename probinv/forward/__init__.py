@@ -1,5 +1,6 @@
 """f: x -> y, the trained network as it is, from any framework.
 
+load(source)             a network in a file (ONNX, or of save_network), or in memory, as a forward
 as_forward(obj)          any network or callable as a forward
 Function, Layered        a JAX-traceable callable; a chain of layers
 output_struct            shape and dtype of f(x), without computing it
@@ -9,6 +10,7 @@ save_network, load_network
 
 from probinv.forward._agreement import Agreement, agreement
 from probinv.forward._base import AbstractForward
+from probinv.forward._door import load
 from probinv.forward._fingerprint import fingerprint
 from probinv.forward._load import as_forward
 from probinv.forward._struct import output_struct
@@ -29,6 +31,7 @@ __all__ = [
     "agreement",
     "as_forward",
     "fingerprint",
+    "load",
     "load_network",
     "output_struct",
     "save_network",
