@@ -28,6 +28,8 @@ from .boltzmann import Training as Training
 from .forward import Function as Function
 from .forward import Layered as Layered
 from .forward import as_forward as as_forward
+from .forward import as_layered as as_layered
+from .forward import check_source as check_source
 from .forward import load_network as load_network
 from .forward import save_network as save_network
 from .likelihood import AnyOf as AnyOf

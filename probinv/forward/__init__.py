@@ -6,6 +6,7 @@ Function, Layered        a JAX-traceable callable; a chain of layers
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
 save_network, load_network
+as_layered, check_source of a network read from ONNX: as a chain of layers; against another interpreter
 """
 
 from probinv.forward._agreement import Agreement, agreement
@@ -18,6 +19,7 @@ from probinv.forward.function import Function
 from probinv.forward.layered import Layered
 from probinv.forward.layers import AbstractLayer, Activation, Affine, Dense
 from probinv.forward.loaders.layered_file import load_network, save_network
+from probinv.forward.loaders.onnx import OnnxForward, SourceCheck, as_layered, check_source
 
 __all__ = [
     "AbstractForward",
@@ -28,8 +30,12 @@ __all__ = [
     "Dense",
     "Function",
     "Layered",
+    "OnnxForward",
+    "SourceCheck",
     "agreement",
     "as_forward",
+    "as_layered",
+    "check_source",
     "fingerprint",
     "load",
     "load_network",

@@ -11,10 +11,21 @@ import os
 from pathlib import Path
 from typing import Any
 
+from probinv.forward.loaders.onnx.chain import as_layered
+from probinv.forward.loaders.onnx.check import SourceCheck, check_source
 from probinv.forward.loaders.onnx.forward import OnnxForward
 from probinv.forward.loaders.onnx.reading import LIMIT, from_model, read_model
 
-__all__ = ["LIMIT", "OnnxForward", "load", "load_file", "load_model"]
+__all__ = [
+    "LIMIT",
+    "OnnxForward",
+    "SourceCheck",
+    "as_layered",
+    "check_source",
+    "load",
+    "load_file",
+    "load_model",
+]
 
 
 def load(obj: Any, *, batched: bool = False) -> OnnxForward:

@@ -9,7 +9,7 @@ from probinv.forward.loaders.onnx.operators import OPERATORS
 
 DEPTH = 16
 """How deep functions may call functions."""
-NODES = 100_000
+NODES = 20_000
 """Most nodes of a graph."""
 
 LOWEST, DEFAULT = 7, ("", "ai.onnx")
@@ -95,10 +95,10 @@ class Writer:
 
     def fresh(self, name: str) -> str:
         """A name that no tensor has."""
-        while name in self.taken:
-            name += "'"
-        self.taken.add(name)
-        return name
+        while (new := f"{name[:200]}#{len(self.taken)}") in self.taken:
+            self.taken.add(f"{len(self.taken)}#")
+        self.taken.add(new)
+        return new
 
 
 def _attributes(node: Any, bound: Any) -> Iterator[tuple[str, Any]]:

@@ -44,7 +44,7 @@ def build(
     tensors = _initialisers(model.graph)
     raw = _ordered(_written(model), {*inputs, *fixed, *tensors, *(one.name for one in model.graph.input)})
     needed, names = _needed(raw, inputs, outputs)
-    _check_sources(model, names - set(inputs) - set(tensors) - set(fixed), set(inputs) - names)
+    _check_sources(model, names - set(inputs) - set(tensors) - set(fixed))
     constants = {
         name: read_tensor(tensors[name], f"the tensor {name!r}", folder)
         for name in sorted(names & set(tensors) - set(fixed) - set(inputs))
@@ -149,7 +149,7 @@ def _needed(
     return kept[::-1], wanted
 
 
-def _check_sources(model: Any, missing: set[str], unused: set[str]) -> None:
+def _check_sources(model: Any, missing: set[str]) -> None:
     open_inputs = [one.name for one in model.graph.input if one.name in missing]
     if open_inputs:
         raise InputError(
@@ -157,8 +157,6 @@ def _check_sources(model: Any, missing: set[str], unused: set[str]) -> None:
             "one tensor can be x",
             "choose it with inputs= and give the values of the others: fixed={name: array}",
         )
-    if unused:
-        raise InputError(f"the output does not depend on {min(unused)!r}", "", "choose others")
 
 
 def _split(

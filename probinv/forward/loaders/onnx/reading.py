@@ -111,6 +111,8 @@ def _from_model(
     shape = None if sizes is None or None in sizes else tuple(size for size in sizes if size is not None)
     arrays = {name: _fixed(name, value) for name, value in fixed.items()}
     parts = build(model, (x,), (y,), folder, arrays)
+    if not any(x in node.inputs for node in parts.graph.nodes):
+        raise InputError(f"the output {y!r} does not depend on {x!r}", "", "choose others")
     forward = OnnxForward(parts.weights, parts.graph, shape, bool(batch_axis))
     if shape is not None:
         output_struct(forward, shape)  # so that whatever is not understood is refused here

@@ -11,7 +11,7 @@ import numpy as np
 
 from probinv._errors import InputError
 
-type Value = Any
+Value = Any
 """A tensor: a NumPy array if it is known before x is (shapes, indices), else a JAX array."""
 
 STATIC_LIMIT = 2**16
