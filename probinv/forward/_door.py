@@ -38,19 +38,19 @@ def load(
         InputError: it is none of these, is not understood, or would need a pickle to be read.
         FileError: the file is missing, too large or damaged.
     """
-    onnx = {"inputs": inputs, "outputs": outputs, "fixed": fixed, "batch_axis": batch_axis}
-    given = sorted(name for name, value in onnx.items() if value is not None)
+    settings = {"inputs": inputs, "outputs": outputs, "fixed": fixed, "batch_axis": batch_axis}
+    given = sorted(name for name, value in settings.items() if value is not None)
     if of_package(source, "torch", "Module"):
-        return _loader("torch", "load_module")(source, example, onnx)
+        return _loader("torch", "load_module")(source, example, settings)
     if example is not None:
         raise InputError("example is given", "only PyTorch modules need one", "leave it out")
     if of_package(source, "onnx", "ModelProto"):
-        return _loader("onnx", "load_model")(source, **onnx)
+        return _loader("onnx", "load_model")(source, **settings)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         module, function = _reader(path)
         if module == "onnx":
-            return _loader(module, function)(path, **onnx)
+            return _loader(module, function)(path, **settings)
         _check_unused(given, f"{path.name} is no ONNX file")
         return _loader(module, function)(path)
     _check_unused(given, f"{type(source).__name__} is no ONNX network")

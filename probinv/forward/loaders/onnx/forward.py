@@ -4,12 +4,10 @@ from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
 from probinv._errors import InputError
 from probinv._typing import X, Y
 from probinv.forward._base import AbstractForward
-from probinv.forward._leaves import device_leaf
 from probinv.forward.loaders.onnx.run import Graph, run
 
 
@@ -67,10 +65,7 @@ class OnnxForward(AbstractForward):
                 f"the network takes inputs of shape {self._input_shape}",
                 "give one input without a batch axis, or use jax.vmap",
             )
-        weights = {
-            name: device_leaf(np.asarray(w, np.float64) if _host(w) else w.astype(float))
-            for name, w in self.weights.items()
-        }
+        weights = {name: jnp.asarray(weight, dtype=float) for name, weight in self.weights.items()}
         (y,) = run(self.graph, {self.input_name: x[None] if self.batch_axis else x, **weights})
         y = jnp.asarray(y)
         if not jnp.issubdtype(y.dtype, jnp.floating):
@@ -89,7 +84,3 @@ class OnnxForward(AbstractForward):
                 "load the network with batch_axis=False; x and y are then as the file has them",
             )
         return y[0]
-
-
-def _host(value: Any) -> bool:
-    return isinstance(value, np.ndarray)

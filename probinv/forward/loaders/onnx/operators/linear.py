@@ -59,8 +59,7 @@ def einsum(op: Call, *values: Value) -> Value:
     for term, value in zip(terms, values, strict=True):
         letters = term.replace("...", "")
         op.require(
-            letters.isalpha() * 1 + (letters == "") > 0 and len(letters) <= value.ndim,
-            f"equation {equation!r}",
+            (letters.isalpha() or not letters) and len(letters) <= value.ndim, f"equation {equation!r}"
         )
         op.require("..." in term or len(letters) == value.ndim, f"equation {equation!r}")
         _note_sizes(op, sizes, term, value.shape)

@@ -75,6 +75,8 @@ def _along(op: Call, x: Value, axis: int, scale: float, size: int) -> Value:
     length = x.shape[axis]
     where = _where(op, length, scale, size)
     if op["mode"] == "nearest":
+        if op.version <= 10 and scale < 1 and np.any(where % 1):
+            op.refuse("made smaller to the nearest entry: opset 10 does not say how it rounds")
         index = np.clip(_nearest(op, where), 0, length - 1)
         return jnp.take(x, jnp.asarray(index, jnp.int32), axis=axis)
     op.require(is_float(x), "integers are not interpolated here")
