@@ -18,6 +18,7 @@ from ._invert import invert as invert
 from ._invert import query as query
 from ._invert.imagine import imagine as imagine
 from ._invert.witness import find_witness as find_witness
+from ._load import load as load
 from .boltzmann import DBN as DBN
 from .boltzmann import RBM as RBM
 from .boltzmann import Autoencoder as Autoencoder
@@ -28,6 +29,8 @@ from .boltzmann import Training as Training
 from .forward import Function as Function
 from .forward import Layered as Layered
 from .forward import as_forward as as_forward
+from .forward import as_layered as as_layered
+from .forward import check_source as check_source
 from .forward import load_network as load_network
 from .forward import preimage as preimage
 from .forward import save_network as save_network
@@ -69,7 +72,6 @@ from .prior import Normal as Normal
 from .prior import Uniform as Uniform
 from .results import Verdict as Verdict
 from .results import diagnose as diagnose
-from .results import load as load
 from .results import modes as modes
 from .results import provenance as provenance
 from .results import save as save

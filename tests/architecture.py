@@ -20,7 +20,7 @@ ORDER = (
     ("__main__",),
     ("cli",),
     ("bench",),
-    ("_invert",),
+    ("_invert", "_load"),
     ("methods", "results"),
     ("posterior",),
     ("boltzmann",),

@@ -1,5 +1,6 @@
 """f: x -> y, the trained network as it is, from any framework.
 
+load(source)             a network in a file (ONNX, or of save_network), or in memory, as a forward
 as_forward(obj)          any network or callable as a forward
 Function, Layered        a JAX-traceable callable; a chain of layers
 preimage                 which x give f(x) = y, through the inverses of the layers
@@ -7,10 +8,12 @@ Flat                     a network of inputs and outputs of any shape, as one of
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
 save_network, load_network
+as_layered, check_source of a network read from ONNX: as a chain of layers; against another interpreter
 """
 
 from probinv.forward._agreement import Agreement, agreement
 from probinv.forward._base import AbstractForward
+from probinv.forward._door import load
 from probinv.forward._fingerprint import fingerprint
 from probinv.forward._load import as_forward
 from probinv.forward._preimage import Members, Preimage, joined, preimage
@@ -30,6 +33,7 @@ from probinv.forward.layers import (
     Reshape,
 )
 from probinv.forward.loaders.layered_file import load_network, save_network
+from probinv.forward.loaders.onnx import OnnxForward, SourceCheck, as_layered, check_source
 
 __all__ = [
     "AbstractForward",
@@ -48,10 +52,15 @@ __all__ = [
     "Permutation",
     "Preimage",
     "Reshape",
+    "OnnxForward",
+    "SourceCheck",
     "agreement",
     "as_forward",
+    "as_layered",
+    "check_source",
     "fingerprint",
     "joined",
+    "load",
     "load_network",
     "output_struct",
     "preimage",

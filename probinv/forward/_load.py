@@ -43,15 +43,14 @@ def as_forward(obj: Any, *, batched: bool = False) -> AbstractForward:
                 f"there is no loader for {package} networks", f"got {type(obj).__name__}", instead
             )
     if isinstance(obj, str | Path):
-        raise InputError(
-            "the network is a path", f"got {str(obj)!r}"[:80], "read the file first: load_network(path)"
-        )
+        raise InputError("the network is a path", f"got {str(obj)!r}"[:80], "read the file first: load(path)")
     if callable(obj):
         return Function(obj, batched=batched)
     raise InputError(
         f"a {type(obj).__name__} is not a network",
         "no loader knows it and it cannot be called",
-        "accepted are: a function of JAX arrays, an Equinox module, a Flax NNX module, a fitted"
+        "accepted are: a function of JAX arrays, an Equinox module, a Flax NNX module, an"
+        " onnx.ModelProto, a fitted"
         " scikit-learn MLPRegressor, MLPClassifier or Pipeline of StandardScaler and one of these, and any"
         " AbstractForward",
     )

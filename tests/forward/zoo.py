@@ -12,6 +12,8 @@ import numpy as np
 
 from probinv.forward import AbstractForward, Activation, Affine, Dense, Flat, Function, Layered, as_forward
 from probinv.forward.layers import Convolution, Coupling, Reshape
+from probinv.forward import AbstractForward, Activation, Affine, Dense, Function, Layered, as_forward
+from tests.forward.onnx_models import mlp as onnx_mlp
 
 type Entry = tuple[Callable[[], AbstractForward], tuple[int, ...]]
 
@@ -178,4 +180,5 @@ ZOO: dict[str, Entry] = {
     "equinox dropout": (lambda: as_forward(equinox_dropout()), (3,)),
     "equinox recurrent": (lambda: as_forward(equinox_recurrent()), (6, 2)),
     "equinox batched": (equinox_batched, (3,)),
+    "onnx": (lambda: as_forward(onnx_mlp()), (5,)),
 }

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import probinv
 from probinv._errors import FileError
 from probinv.results import _hdf5, _seal, diagnose, load, provenance, save
 
@@ -74,6 +75,12 @@ def test_a_result_comes_back_as_it_was(tree: xr.DataTree, saved: Path) -> None:
     assert again["sample_stats"]["reached"].dtype == bool
     assert provenance(again) == provenance(tree)
     assert diagnose(again).as_dict() == diagnose(tree).as_dict()
+
+
+def test_the_front_door_knows_results_too(tree: xr.DataTree, saved: Path) -> None:
+    assert probinv.load(saved).identical(load(saved))
+    with pytest.raises(FileError, match=r"none\.nc"):
+        probinv.load("none.nc", checksum=False)
 
 
 def test_odd_variables_and_attributes_come_back(tmp_path: Path) -> None:

@@ -22,13 +22,42 @@ class Loader(NamedTuple):
 LOADERS: tuple[Loader, ...] = (
     Loader("equinox", "equinox", "Module"),
     Loader("flax", "flax", "Module"),
+    Loader("onnx", "onnx", "ModelProto"),
     Loader("sklearn", "sklearn", "BaseEstimator"),
 )
+
+FILES: dict[str, tuple[str, str]] = {
+    ".onnx": ("onnx", "load_file"),
+    ".npz": ("layered_file", "load_network"),
+}
+"""The module and the function that read files with an ending."""
+
+_PICKLE = "such files are pickles, and reading one can run any code"
+_TORCH = (
+    "export it where it was trained, torch.onnx.export(module.eval(), (example,), 'net.onnx', dynamo=True),"
+    " and load that"
+)
+_SKLEARN = "load it yourself if you trust it, and give the estimator: as_forward(estimator)"
+_KERAS = "export it where it was trained, model.export('net.onnx', format='onnx'), and load that"
+UNREADABLE: dict[str, tuple[str, str]] = {
+    ".pt": (_PICKLE, _TORCH),
+    ".pth": (_PICKLE, _TORCH),
+    ".pkl": (_PICKLE, _SKLEARN),
+    ".pickle": (_PICKLE, _SKLEARN),
+    ".joblib": (_PICKLE, _SKLEARN),
+    ".h5": ("Keras networks in that format can hold code", _KERAS),
+    ".keras": ("there is no loader for Keras files", _KERAS),
+}
+"""Endings of files that are not read: why, and what to do instead. `FILES` goes first."""
 
 _AS_FUNCTION = (
     "export its weights to NumPy and give a JAX function: Function(fn, params) or Layered.from_arrays"
 )
-REFUSED: dict[str, str] = {"torch": _AS_FUNCTION, "keras": _AS_FUNCTION, "tensorflow": _AS_FUNCTION}
+REFUSED: dict[str, str] = {
+    "torch": f"give load(module, example), which exports it to ONNX; or {_AS_FUNCTION}",
+    "keras": _AS_FUNCTION,
+    "tensorflow": _AS_FUNCTION,
+}
 """Packages whose callable objects are not JAX functions, and what to do instead."""
 
 
