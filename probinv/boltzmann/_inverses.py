@@ -37,7 +37,7 @@ def of_activation(activation: Activation, unit: int, y: float) -> float:
     if not scalar.unique or slope == 0:
         what = name if slope is None else f"{name} with slope {slope:g}"
         raise _no_inverse(what, "it is not monotone")
-    return _apply(_Inverse(scalar.low, scalar.high, scalar.inverse), name, y)
+    return _apply(_Inverse(scalar.low, scalar.high, lambda y: scalar.inverse(np.array([y]))[0]), name, y)
 
 
 def of_units(units: AbstractUnits, unit: int, y: float) -> float:
