@@ -12,7 +12,7 @@ DEPTH = 16
 NODES = 20_000
 """Most nodes of a graph."""
 
-LOWEST, DEFAULT = 7, ("", "ai.onnx")
+LOWEST, DEFAULT = 6, ("", "ai.onnx")
 
 
 @final

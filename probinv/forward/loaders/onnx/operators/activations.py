@@ -75,9 +75,12 @@ def leaky_relu(op: Call, x: Value) -> Value:
     return jnp.where(x >= 0, x, op["alpha"] * x)
 
 
-@operator("PRelu", 7, 9, 16)
+@operator("PRelu", 6, 7, 9, 16)
 def prelu(op: Call, x: Value, slope: Value) -> Value:
     """x, slope x for x < 0."""
+    if op.version < 7 and slope.size > 1:
+        op.require(slope.shape == x.shape[1:2], f"a slope of shape {slope.shape} for {x.shape}")
+        slope = slope.reshape((-1, *(1,) * (x.ndim - 2)))
     x, slope = op.broadcast(x, slope)
     return jnp.where(x >= 0, x, slope * x)
 

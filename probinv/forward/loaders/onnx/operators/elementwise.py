@@ -40,7 +40,7 @@ UNARY: dict[str, tuple[tuple[int, ...], Callable[[Any, Value], Value]]] = {
 }
 
 BINARY: dict[str, tuple[tuple[int, ...], Callable[[Any, Value, Value], Value]]] = {
-    "Add": ((7, 13, 14), lambda xp, a, b: a + b),
+    "Add": ((6, 7, 13, 14), lambda xp, a, b: a + b),
     "And": ((7,), lambda xp, a, b: xp.logical_and(a, b)),
     "BitwiseAnd": ((18,), lambda xp, a, b: a & b),
     "BitwiseOr": ((18,), lambda xp, a, b: a | b),
@@ -50,18 +50,18 @@ BINARY: dict[str, tuple[tuple[int, ...], Callable[[Any, Value, Value], Value]]] 
     "GreaterOrEqual": ((12, 16), lambda xp, a, b: a >= b),
     "Less": ((7, 9, 13), lambda xp, a, b: a < b),
     "LessOrEqual": ((12, 16), lambda xp, a, b: a <= b),
-    "Mul": ((7, 13, 14), lambda xp, a, b: a * b),
+    "Mul": ((6, 7, 13, 14), lambda xp, a, b: a * b),
     "Or": ((7,), lambda xp, a, b: xp.logical_or(a, b)),
-    "Sub": ((7, 13, 14), lambda xp, a, b: a - b),
+    "Sub": ((6, 7, 13, 14), lambda xp, a, b: a - b),
     "Xor": ((7,), lambda xp, a, b: xp.logical_xor(a, b)),
 }
 
 # Of any number of tensors: how two of them are joined.
 VARIADIC: dict[str, tuple[tuple[int, ...], Callable[[Any, Value, Value], Value]]] = {
-    "Max": ((8, 12, 13), lambda xp, a, b: xp.maximum(a, b)),
-    "Mean": ((8, 13), lambda xp, a, b: a + b),
-    "Min": ((8, 12, 13), lambda xp, a, b: xp.minimum(a, b)),
-    "Sum": ((8, 13), lambda xp, a, b: a + b),
+    "Max": ((6, 8, 12, 13), lambda xp, a, b: xp.maximum(a, b)),
+    "Mean": ((6, 8, 13), lambda xp, a, b: a + b),
+    "Min": ((6, 8, 12, 13), lambda xp, a, b: xp.minimum(a, b)),
+    "Sum": ((6, 8, 13), lambda xp, a, b: a + b),
 }
 
 
@@ -76,9 +76,23 @@ def _register_unary(kind: str) -> None:
 def _register_binary(kind: str) -> None:
     versions, function = BINARY[kind]
 
-    @operator(kind, *versions, folds=True)
+    @operator(kind, *versions, attributes="axis broadcast", folds=True)
     def compute(op: Call, a: Value, b: Value) -> Value:
-        return function(op.xp, *op.broadcast(a, b))
+        return function(op.xp, *op.broadcast(a, _aligned(op, a, b)))
+
+
+def _aligned(op: Call, a: Value, b: Value) -> Value:
+    """b with axes of length 1 behind it, so that it begins at the axis of a that opset 6 could name."""
+    if op.version > 6:
+        return b
+    if not op["broadcast"]:
+        op.require(a.shape == b.shape, f"shapes {a.shape} and {b.shape} without broadcast")
+        return b
+    axis = a.ndim - b.ndim if op["axis"] is None else op.axis(op["axis"], a.ndim)
+    part = a.shape[axis : axis + b.ndim] if axis >= 0 else ()
+    fits = len(part) == b.ndim and all(n in (1, m) for n, m in zip(b.shape, part, strict=True))
+    op.require(fits, f"shapes {a.shape} and {b.shape} with axis={axis}")
+    return b.reshape((*b.shape, *(1,) * (a.ndim - axis - b.ndim)))
 
 
 def _register_variadic(kind: str) -> None:
@@ -100,10 +114,10 @@ for _kind in VARIADIC:
     _register_variadic(_kind)
 
 
-@operator("Div", 7, 13, 14, folds=True)
+@operator("Div", 6, 7, 13, 14, attributes="axis broadcast", folds=True)
 def div(op: Call, a: Value, b: Value) -> Value:
     """a / b; of integers, rounded towards zero."""
-    a, b = op.broadcast(a, b)
+    a, b = op.broadcast(a, _aligned(op, a, b))
     if is_float(a):
         return a / b
     if op.folds:
@@ -125,12 +139,12 @@ def mod(op: Call, a: Value, b: Value) -> Value:
     return op.xp.mod(a, b)
 
 
-@operator("Pow", 7, 12, 13, 15, folds=True)
+@operator("Pow", 1, 7, 12, 13, 15, attributes="axis broadcast", folds=True)
 def power(op: Call, a: Value, b: Value) -> Value:
     """a^b, of the kind of a."""
     dtype = a.dtype
     whole = b.dtype.kind in "iu"
-    a, b = op.broadcast(a, b)
+    a, b = op.broadcast(a, _aligned(op, a, b))
     if not is_float(a) and op.folds and whole:
         op.require(bool(np.all(b >= 0)), "an integer to a negative power")
     if not is_float(a) and not whole:

@@ -26,7 +26,7 @@ def matmul(op: Call, a: Value, b: Value) -> Value:
     return product[..., 0, :] if vector else product
 
 
-@operator("Gemm", 7, 9, 11, 13, attributes="alpha beta transA transB")
+@operator("Gemm", 6, 7, 9, 11, 13, attributes="alpha beta broadcast transA transB")
 def gemm(op: Call, a: Value, b: Value, c: Value | None = None) -> Value:
     """alpha A B + beta C, with A and B transposed where the file says so."""
     op.require(a.ndim == b.ndim == 2, f"shapes {a.shape} and {b.shape} are no matrices")

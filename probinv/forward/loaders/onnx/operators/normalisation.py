@@ -6,12 +6,12 @@ from jax import lax
 from probinv.forward.loaders.onnx.operators._base import Call, Value, operator
 
 
-@operator("BatchNormalization", 7, 9, 14, 15, attributes="epsilon momentum spatial training_mode")
+@operator("BatchNormalization", 6, 7, 9, 14, 15, attributes="epsilon is_test momentum spatial training_mode")
 def batch_normalisation(
     op: Call, x: Value, scale: Value, shift: Value, mean: Value, variance: Value
 ) -> Value:
     """scale (x - mean) / sqrt(variance + epsilon) + shift, with the mean and variance of the training."""
-    if op["training_mode"] or len([name for name in op.node.outputs if name]) > 1:
+    if op["training_mode"] or op["is_test"] == 0 or len([name for name in op.node.outputs if name]) > 1:
         op.refuse("it is in training mode", "export the network in evaluation mode")
     op.require(op["spatial"] in (None, 1), "spatial=0")
     op.require(x.ndim >= 2, f"x has shape {x.shape}")
@@ -108,13 +108,13 @@ def lp_normalisation(op: Call, x: Value) -> Value:
     return jnp.where(norm == 0, 0, x / jnp.where(norm == 0, 1, norm))
 
 
-@operator("Dropout", 7, 10, 12, 13, 22, attributes="ratio seed", static=(1, 2), folds=True)
+@operator("Dropout", 6, 7, 10, 12, 13, 22, attributes="is_test ratio seed", static=(1, 2), folds=True)
 def dropout(
     op: Call, x: Value, ratio: Value | None = None, training: Value | None = None
 ) -> Value | tuple[Value, ...]:
     """x itself: nothing is dropped in inference."""
     del ratio
-    if training is not None and bool(training.reshape(-1)[0]):
+    if op["is_test"] == 0 or (training is not None and bool(training.reshape(-1)[0])):
         op.refuse("it is in training mode", "export the network in evaluation mode")
     if op.version < 10 and len(op.node.outputs) > 1:
         op.refuse("its mask is not computed here")

@@ -26,7 +26,7 @@ def max_pool(op: Call, x: Value) -> Value:
     return _pool(x, window, counts, jnp.maximum, lambda rows: jnp.max(rows, axis=-1), lowest)
 
 
-@operator("AveragePool", 7, 10, 11, 19, 22, attributes=f"{POOL} count_include_pad")
+@operator("AveragePool", 1, 7, 10, 11, 19, 22, attributes=f"{POOL} count_include_pad")
 def average_pool(op: Call, x: Value) -> Value:
     """The mean of each window; padding counts where the file says so."""
     window, counts = _geometry(op, x)
