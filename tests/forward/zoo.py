@@ -12,7 +12,6 @@ import numpy as np
 
 from probinv.forward import AbstractForward, Activation, Affine, Dense, Flat, Function, Layered, as_forward
 from probinv.forward.layers import Convolution, Coupling, Reshape
-from probinv.forward import AbstractForward, Activation, Affine, Dense, Function, Layered, as_forward
 from tests.forward.onnx_models import mlp as onnx_mlp
 
 type Entry = tuple[Callable[[], AbstractForward], tuple[int, ...]]
