@@ -80,7 +80,7 @@ CASES: dict[str, tuple[int, list[Any], dict[str, Any], tuple[int, ...]]] = {
     "resized as PyTorch does": (
         13,
         [node("Resize", "x - - z", mode="linear", coordinate_transformation_mode="pytorch_half_pixel")],
-        {"z": np.array([1, 4, 9, 4])},
+        {"z": np.array([1, 4, 9, 1])},
         IMAGE,
     ),
     "resized by corners": (

@@ -107,6 +107,8 @@ def _where(op: Call, length: int, scale: float, size: int) -> np.ndarray:
         case "half_pixel":
             return (entry + 0.5) / scale - 0.5
         case "pytorch_half_pixel":
+            if size == 1 and op["mode"] == "cubic":
+                op.refuse("pytorch_half_pixel to one entry by cubes is read in two ways")
             return (entry + 0.5) / scale - 0.5 if size > 1 else np.zeros(size)
         case "half_pixel_symmetric":
             return length / 2 * (1 - size / whole) + (entry + 0.5) / scale - 0.5
