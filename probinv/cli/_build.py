@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from probinv._errors import InputError
 from probinv.cli._kinds import SPELLED
+from probinv.cli._network import open_network
 from probinv.cli._part import Part
 from probinv.cli._spec import Spec
 
@@ -22,10 +23,9 @@ def build(spec: Spec) -> tuple["Posterior", "AbstractMethod | None"]:
         ProbinvError: a class refuses its arguments, or the parts do not fit together; names the table.
     """
     from probinv._invert import require_memory
-    from probinv.forward import load_network
     from probinv.posterior import Posterior
 
-    network = load_network(spec.network)
+    network = open_network(spec.network)
     prior, target = build_prior(spec.prior), build_target(spec.target)
     method = None if spec.method is None else made(spec.method)
     with _named("target"):

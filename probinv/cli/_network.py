@@ -21,6 +21,8 @@ class Shapes(NamedTuple):
 def peek(field: str, path: Path) -> Shapes:
     """The shapes of a network that `save_network` wrote. The file as a whole is checked when it is loaded.
 
+    Of an ONNX file nothing is known before that.
+
     Raises:
         InputError: there is no such file, or it is of another kind.
     """
@@ -28,6 +30,8 @@ def peek(field: str, path: Path) -> Shapes:
         raise InputError(
             f"{field}: there is no file {path.name}", f"looked in {path.parent}", "check the path"
         )
+    if path.suffix == ".onnx":
+        return Shapes(None, None)
     try:
         with zipfile.ZipFile(path) as archive:
             part = archive.getinfo(_HEADER)
@@ -57,16 +61,7 @@ def open_network(path: Path) -> Any:
         raise InputError(
             f"there is no network file {path.name}", f"looked in {path.parent}", "check the path"
         )
-    if path.suffix == ".npz":
-        return forward.load_network(path)
-    door = getattr(forward, "load", None)
-    if door is None:
-        raise InputError(
-            f"{path.name} is not a network file of probinv",
-            "no other format is read",
-            "write one with probinv.save_network(Layered(...), path)",
-        )
-    return door(path)
+    return forward.load(path)
 
 
 def _output_shape(header: dict[str, Any]) -> tuple[int, ...] | None:
