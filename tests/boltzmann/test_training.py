@@ -227,6 +227,22 @@ def test_the_cut_into_blocks_changes_nothing(block: int, monkeypatch: pytest.Mon
     ] or np.isnan(found.history[0]["gap"])
 
 
+@pytest.mark.parametrize("decay", [True, False])
+def test_the_rate_falls_in_a_straight_line_or_stays(decay: bool) -> None:
+    """Three epochs of 40 updates: rate (1 - k / 120) at update k."""
+    seen: list[np.ndarray] = []
+
+    class Watched(Learning):
+        def updates(self, *given: Any) -> Any:
+            rates, count = given[4], given[5]
+            seen.append(np.asarray(rates)[: int(count)])
+            return super().updates(*given)
+
+    Course(Watched(start()), ROWS, short(decay=decay), None).run(Silent())
+    left = 1 - np.arange(3 * PER_EPOCH) / (3 * PER_EPOCH) if decay else np.ones(3 * PER_EPOCH)
+    np.testing.assert_allclose(np.concatenate(seen), SETTINGS.rate * left, rtol=1e-6)
+
+
 def test_the_seed_decides() -> None:
     assert same(trained(short(snapshots=5)).state, reference().state)
     other = trained(short(seed=4))
