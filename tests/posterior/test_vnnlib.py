@@ -319,9 +319,7 @@ def test_hostile_files_are_refused_by_name_and_at_once(name: str, tmp_path: Path
     path = tmp_path / "hostile.vnnlib"
     path.write_bytes(text.encode("latin-1"))
     spent = []
-    while not spent or (
-        spent[-1] >= 2 and len(spent) < 3
-    ):  # on a busy machine
+    while not spent or (spent[-1] >= 2 and len(spent) < 3):  # on a busy machine
         began = time.process_time()
         with pytest.raises(InputError, match=message) as caught:
             load_property(path)

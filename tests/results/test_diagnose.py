@@ -105,16 +105,18 @@ def test_whole_numbers_are_not_frozen() -> None:
     assert diagnose(build_tree(groups, run.facts)).verdict is OK
 
 
-def test_784_inputs_are_judged_within_seconds() -> None:
-    run, z = linear(n=784)
-    tree = run.tree(z)
-    diagnose(linear()[0].tree(linear()[1]))  # imports ArviZ
-    began = time.process_time()
-    diagnosis = diagnose(tree)
-    seconds = time.process_time() - began
+def test_the_cost_of_a_verdict_grows_as_the_inputs_do() -> None:
+    """8 times as many take 8 times as long, not 64 times, whatever the machine is doing."""
+    spent = []
+    for n in (3, 98, 784):  # the first imports ArviZ
+        run, z = linear(n=n)
+        tree = run.tree(z)
+        began = time.process_time()
+        diagnosis = diagnose(tree)
+        spent.append(time.process_time() - began)
     assert diagnosis.verdict is OK, str(diagnosis)
     assert diagnosis.numbers["entries_judged"] == 786
-    assert seconds < 12  # 3.5 s on a core of 2026, without the type checks
+    assert spent[2] < 24 * spent[1]
 
 
 # --- chains that do not move, NaN ------------------------------------------------------------------------
