@@ -11,8 +11,8 @@ import numpy as np
 from probinv import forward
 from probinv._errors import InputError
 from probinv._invert.witness import Witness, find_witness
+from probinv.bench.data import FOLDER, data_folder
 from probinv.bench.result import Result
-from probinv.bench.sbibm_tasks import FOLDER
 from probinv.posterior import Property, load_property
 
 PROPERTIES = (1, 2, 3, 4, 6)
@@ -30,14 +30,8 @@ def acas_files(folder: str | Path | None = None) -> dict[str, Path]:
     Raises:
         InputError: there is no such folder, no network in it, or a property is missing.
     """
-    given = os.environ.get(FOLDER)
-    if folder is None and not given:
-        raise InputError(
-            "the networks of ACAS Xu are not there",
-            f"they are no part of probinv, and {FOLDER} is not set",
-            f"set {FOLDER} to a folder that holds acasxu/, with networks and properties of VNN-COMP 2021",
-        )
-    place = Path(given or "") / "acasxu" if folder is None else Path(folder)
+    holds = "acasxu/, with networks and properties of VNN-COMP 2021"
+    place = data_folder("acasxu", "networks of ACAS Xu", holds, folder)
     names = sorted(place.iterdir()) if place.is_dir() else []
     found = {match[1]: path for path in names if (match := NETWORK.fullmatch(path.name))}
     missing = [f"prop_{k}.vnnlib" for k in PROPERTIES if not (place / f"prop_{k}.vnnlib").is_file()]
@@ -71,8 +65,7 @@ def confirmed(path: Path, asked: Property, witness: Witness) -> str:
 
 def look(path: Path, asked: Property, number: int, name: str) -> dict[str, Any]:
     """Figures of one search."""
-    door = getattr(forward, "load", forward.load_network)
-    search = find_witness(door(path), asked, progress=False)
+    search = find_witness(forward.load(path), asked, progress=False)
     found, known = search.witness is not None, published(number, name)
     return {
         "property": number,

@@ -1,7 +1,6 @@
 """The handwritten digits of MNIST, read from the files in which they are distributed."""
 
 import gzip
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from probinv._errors import FileError, InputError
-from probinv.bench.sbibm_tasks import FOLDER
+from probinv.bench.data import FOLDER, data_folder
 
 TRAIN, TEST, SIDE, LABELS = 60_000, 10_000, 28, 10
 NAMES = (
@@ -95,14 +94,7 @@ def read_idx(path: str | Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "...
 
 def _paths(folder: str | Path | None) -> list[Path]:
     """The four files."""
-    given = os.environ.get(FOLDER)
-    if folder is None and not given:
-        raise InputError(
-            "the digits of MNIST are not there",
-            f"they are no part of probinv, and {FOLDER} is not set",
-            f"set {FOLDER} to a folder that holds mnist/{NAMES[0]}.gz and the three other files",
-        )
-    place = Path(given or "") / "mnist" if folder is None else Path(folder)
+    place = data_folder("mnist", "digits of MNIST", f"mnist/{NAMES[0]}.gz and the three other files", folder)
     found = []
     for name in NAMES:
         path = next((p for suffix in SUFFIXES if (p := place / (name + suffix)).is_file()), None)

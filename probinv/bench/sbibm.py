@@ -8,7 +8,7 @@ import numpy as np
 from probinv._invert import invert
 from probinv.bench.metrics import c2st, evenly, worth_of
 from probinv.bench.result import Result
-from probinv.bench.sbibm_tasks import OBSERVATIONS, TASKS, data_folder, load_observation
+from probinv.bench.sbibm_tasks import OBSERVATIONS, TASKS, load_observation, tasks_folder
 from probinv.methods import NUTS, AbstractMethod, TemperedSMC
 from probinv.results.tree import provenance
 
@@ -32,7 +32,7 @@ def compare(task: str, number: int, method: AbstractMethod, *, folder: Any = Non
         task: its name.
         number: of the observation, 1 ... 5.
         method: gives as many draws as there are reference draws, or more; they are taken evenly.
-        folder: see `data_folder`.
+        folder: see `tasks_folder`.
     """
     observation = load_observation(task, number, folder)
     posterior = TASKS[task].posterior(observation.y_star)
@@ -50,7 +50,7 @@ def compare(task: str, number: int, method: AbstractMethod, *, folder: Any = Non
 
 def bench_sbibm() -> Result:
     """C2ST against sbibm's reference draws, given the true likelihood: 6 tasks x 5 observations."""
-    data_folder()
+    tasks_folder()
     figures = {
         task: {str(number): compare(task, number, method_for(task)) for number in OBSERVATIONS}
         for task in TASKS

@@ -7,7 +7,6 @@ J.-M. Lueckmann, J. Boelts, D. Greenberg, P. Goncalves, J. Macke: Benchmarking s
 import bz2
 import csv
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from jaxtyping import Float
 
 from probinv._errors import InputError
 from probinv._typing import X, Y
+from probinv.bench.data import FOLDER, data_folder
 from probinv.bench.ode import runge_kutta
 from probinv.bench.sbibm_likelihoods import Cloud, Crescent
 from probinv.forward import Function
@@ -25,8 +25,6 @@ from probinv.likelihood import Bernoulli, Gaussian
 from probinv.posterior import Posterior
 from probinv.prior import LogNormal, Normal, Uniform
 
-FOLDER = "PROBINV_DATA"
-"""The environment variable that names the folder in which `sbibm/` lies."""
 OBSERVATIONS = (1, 2, 3, 4, 5)
 BYTES_MOST = 100_000_000
 
@@ -156,21 +154,14 @@ class Observation(NamedTuple):
     reference: np.ndarray
 
 
-def data_folder(folder: str | Path | None = None) -> Path:
+def tasks_folder(folder: str | Path | None = None) -> Path:
     """The folder of the tasks: `folder`, or sbibm/ in the folder that PROBINV_DATA names.
 
     Raises:
         InputError: neither is given, or the tasks are not there.
     """
-    given = os.environ.get(FOLDER)
-    if folder is None and not given:
-        raise InputError(
-            "the observations of sbibm are not there",
-            f"they are no part of probinv, and {FOLDER} is not set",
-            f"set {FOLDER} to a folder that holds sbibm/<task>/num_observation_<k>/, the files of its "
-            "repository",
-        )
-    place = Path(given or "") / "sbibm" if folder is None else Path(folder)
+    holds = "sbibm/<task>/num_observation_<k>/, the files of its repository"
+    place = data_folder("sbibm", "observations of sbibm", holds, folder)
     missing = [task for task in TASKS if not (place / task).is_dir()]
     if missing:
         raise InputError(
@@ -187,7 +178,7 @@ def load_observation(task: str, number: int, folder: str | Path | None = None) -
     Raises:
         InputError: there are no such files, or they hold something else than numbers.
     """
-    place = data_folder(folder) / task / f"num_observation_{number}"
+    place = tasks_folder(folder) / task / f"num_observation_{number}"
     names = ("observation.csv", "true_parameters.csv", "reference_posterior_samples.csv.bz2")
     y_star, true, reference = (_table(place / name) for name in names)
     return Observation(y_star[0], true[0], reference)

@@ -108,9 +108,13 @@ def imagined(
         if not doubtful.any():
             return x
         key_chain, key_down = jax.random.split(jax.random.fold_in(key_looks, look))
-        v = last_state(stack.top, key_chain, v, max(1, steps // 10), known=known)
-        x[doubtful] = np.asarray(dream(stack, key_down, v))[doubtful]
-        doubtful &= _doubtful(stack, x, labels, sure)
+        rows = np.flatnonzero(doubtful)
+        # in one of a few sizes, each of which compiles
+        padded = np.resize(rows, 1 << (len(rows) - 1).bit_length())
+        own = last_state(stack.top, key_chain, v[padded], max(1, steps // 10), known=known)[: len(rows)]
+        v = v.at[rows].set(own)
+        x[rows] = np.asarray(dream(stack, key_down, v))[rows]
+        doubtful[rows] = _doubtful(stack, x, labels, sure)[rows]
     if doubtful.any():
         never = f"the network recognises its label in {count - doubtful.sum()} of {count} imagined rows"
         warnings.warn(f"{never}; the others are as they were last", RuntimeWarning, stacklevel=3)

@@ -17,7 +17,7 @@ RANK, EXACT, ENOUGH = 1e-12, 1e-12, 0.9999
 
 def polish(
     network: Layered, x: np.ndarray, target: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], steps: int
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     r"""x <- clip(x - J^+ (f(x) - Y*)), J = df/dx, or a damped step where that comes nearer (Levenberg 1944).
 
     Of the steps s / (s^2 + (d s_max)^2) in the singular directions of J, d in (0, 1e-3, ..., 10), none longer
@@ -33,18 +33,17 @@ def polish(
         steps: number of steps at most.
 
     Returns:
-        (count, *x).
+        (count, *x), and for each the number of Jacobians that were computed.
     """
     low, high = (jnp.asarray(bound) for bound in bounds)
-    return np.stack(
-        [np.asarray(_polished(network, one, jnp.asarray(target), low, high, jnp.asarray(steps))) for one in x]
-    )
+    rows = [_polished(network, one, jnp.asarray(target), low, high, jnp.asarray(steps)) for one in x]
+    return np.stack([np.asarray(point) for point, _ in rows]), np.array([int(count) for _, count in rows])
 
 
 @eqx.filter_jit
 def _polished(
     network: Layered, x: Any, target: Array, low: Array, high: Array, steps: Array
-) -> Float[Array, "..."]:
+) -> tuple[Float[Array, "..."], Array]:
     def residual(x: Array) -> Array:
         return (network(x) - target).ravel()
 
@@ -83,4 +82,5 @@ def _polished(
 
     x = jnp.asarray(x)
     begin = (x, jnp.linalg.norm(residual(x)), jnp.asarray(0), jnp.asarray(True))
-    return jax.lax.while_loop(goes_on, improve, begin)[0]
+    x, _, count, _ = jax.lax.while_loop(goes_on, improve, begin)
+    return x, count

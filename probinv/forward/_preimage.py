@@ -50,6 +50,7 @@ class Members(NamedTuple):
         error: (count,), max |f(x) - Y*| over the outputs that matter.
         projected: (count,), whether at some layer no value in its range or domain gave what was wished.
         layers: numbers of these layers.
+        jacobians: how many of f were computed for polishing, in all.
     """
 
     x: np.ndarray
@@ -58,6 +59,7 @@ class Members(NamedTuple):
     error: np.ndarray
     projected: np.ndarray
     layers: tuple[int, ...]
+    jacobians: int
 
 
 def joined(parts: list[Members]) -> Members:
@@ -69,6 +71,7 @@ def joined(parts: list[Members]) -> Members:
         error=np.concatenate([part.error for part in parts]),
         projected=np.concatenate([part.projected for part in parts]),
         layers=tuple(sorted({number for part in parts for number in part.layers})),
+        jacobians=sum(part.jacobians for part in parts),
     )
 
 
@@ -153,24 +156,26 @@ class Solver:
     def _block(self, key: PRNGKey, first: int, count: int, spread: float) -> Members:
         target = np.broadcast_to(self.target, (count, *self.target.shape))
         raw, missed = pull_back(self.steps, target, normal_noise(key, first, spread))
-        x = self._polished(raw) if self.polishing else raw
+        x, jacobians = self._polished(raw) if self.polishing else (raw, 0)
         y = np.asarray(_outputs(self.whole, x))
         off = np.abs(y - np.where(self.kept, self.target_whole, 0.0))[:, self.kept]
         error = off.reshape(count, -1).max(axis=1, initial=0.0)
         numbers = tuple(self.steps[k].number for k in np.flatnonzero(missed.any(axis=1)))
-        return Members(x, raw, y, error, missed.any(axis=0), numbers)
+        return Members(x, raw, y, error, missed.any(axis=0), numbers, jacobians)
 
-    def _polished(self, raw: np.ndarray) -> np.ndarray:
+    def _polished(self, raw: np.ndarray) -> tuple[np.ndarray, int]:
         """Members that are not exact improved; those out of bounds moved inside, if exact there."""
         ends = self.bounds.low, self.bounds.high
         outside = ~self.bounds.holds(raw).reshape(len(raw), -1).all(axis=1)
-        x = polish(self.network, raw, self.target, ends, self.polishing)
+        x, counts = polish(self.network, raw, self.target, ends, self.polishing)
         if outside.any():
-            inside = polish(self.network, np.clip(raw[outside], *ends), self.target, ends, self.polishing)
+            clipped = np.clip(raw[outside], *ends)
+            inside, more = polish(self.network, clipped, self.target, ends, self.polishing)
+            counts[outside] += more
             off = np.abs(np.asarray(_outputs(self.network, inside)) - self.target[None])
             good = off.reshape(len(off), -1).max(axis=1) <= FOUND * (1 + np.abs(self.target).max())
             x[np.flatnonzero(outside)[good]] = inside[good]
-        return x
+        return x, int(counts.sum())
 
     @property
     def target_whole(self) -> np.ndarray:

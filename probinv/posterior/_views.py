@@ -117,26 +117,18 @@ class Residual(AbstractView):
         return residual, pull(cotangent)[0]
 
 
-class AbstractMissingView(eqx.Module):
-    """A view that is named in the design and whose methods are not part of this version."""
-
-
-def _refuse(view: str, purpose: str) -> NoReturn:
-    raise ViewError(
-        f"the view {view} cannot be had",
-        f"{purpose} are not part of this version",
-        "use NUTS, HMC, MAP or Ascent",
-    )
-
-
 @final
-class Joint(AbstractMissingView):
+class Joint(eqx.Module):
     """Draws of (x, y) pairs."""
 
     @staticmethod
     def of(posterior: Posterior) -> NoReturn:
         """Raises a ViewError: amortised inverses are not part of this version."""
-        _refuse("Joint", "amortised inverses")
+        raise ViewError(
+            "the view Joint cannot be had",
+            "amortised inverses are not part of this version",
+            "use NUTS, HMC, MAP or Ascent",
+        )
 
 
 def _require_density(posterior: Posterior) -> None:

@@ -191,7 +191,7 @@ def test_resim_composes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sbibm_composes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sbibm, "data_folder", lambda: None)
+    monkeypatch.setattr(sbibm, "tasks_folder", lambda: None)
     monkeypatch.setattr(sbibm, "compare", lambda task, number, _: ONE | {"c2st": 0.5 + number / 100})
     result = complete(sbibm.bench_sbibm())
     assert result.figures["mean"] == pytest.approx(0.53)

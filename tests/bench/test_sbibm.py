@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 from probinv import InputError
 from probinv.bench.sbibm_likelihoods import Cloud, Crescent
-from probinv.bench.sbibm_tasks import OBSERVATIONS, TASKS, data_folder, load_observation
+from probinv.bench.sbibm_tasks import OBSERVATIONS, TASKS, load_observation, tasks_folder
 from probinv.posterior import Posterior
 
 RNG = np.random.default_rng(0)
@@ -182,10 +182,10 @@ def test_the_two_likelihoods_keep_the_contract(wish: Any, output: int) -> None:
 def test_missing_data_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("PROBINV_DATA", raising=False)
     with pytest.raises(InputError, match="PROBINV_DATA is not set"):
-        data_folder()
+        tasks_folder()
     monkeypatch.setenv("PROBINV_DATA", str(tmp_path))
     with pytest.raises(InputError, match="has no folder two_moons"):
-        data_folder()
+        tasks_folder()
     for task in TASKS:
         (tmp_path / task / "num_observation_1").mkdir(parents=True)
     with pytest.raises(InputError, match=r"observation\.csv cannot be read"):
@@ -199,7 +199,7 @@ def test_missing_data_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def published() -> Path:
     """sbibm's files, where PROBINV_DATA says that they are."""
     try:
-        return data_folder()
+        return tasks_folder()
     except InputError as error:
         pytest.skip(str(error))
 

@@ -1,5 +1,6 @@
 """LayerInverse: points through the layers, what is said of each, and what is refused."""
 
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -33,7 +34,7 @@ QUIET: dict[str, Any] = {"progress": False, "verdict": False}
 
 def network(output: str = "identity", sizes: tuple[int, ...] = (6, 4, 2)) -> Layered:
     rng = np.random.default_rng(1)
-    weights = [rng.standard_normal((b, a)) / np.sqrt(a) for a, b in zip(sizes, sizes[1:], strict=False)]  # noqa: RUF007
+    weights = [rng.standard_normal((b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
     return Layered.from_arrays(weights, [0.1 * rng.standard_normal(len(w)) for w in weights], "tanh", output)
 
 

@@ -39,18 +39,22 @@ class AbstractInvertible(AbstractLayer):
 
 
 class AbstractInverse(ABC):
-    """The way back through one layer, for many y at once: NumPy arrays in double precision, (count, *shape).
+    """The way back through one layer, for many y at once: arrays (count, *shape) of NumPy, in float64."""
 
-    Attributes:
-        condition: sigma_max / sigma_min of the linear part, over its non-zero singular values; 1 where the
-            layer has none.
-        rank: of the linear part; the number of its inputs where there is none.
-        free: dimensions of { x : l(x) = y } for a y in the range of the layer.
-    """
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """Of the linear part; the number of the layer's inputs where there is none."""
 
-    condition: float
-    rank: int
-    free: int
+    @property
+    def condition(self) -> float:
+        """sigma_max / sigma_min of the linear part, over its non-zero singular values; else 1."""
+        return 1.0
+
+    @property
+    def free(self) -> int:
+        """Dimensions of { x : l(x) = y } for a y in the range of the layer."""
+        return 0
 
     @abstractmethod
     def reach(self, domain: Range) -> Range:

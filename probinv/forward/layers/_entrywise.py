@@ -26,16 +26,12 @@ class ScalarInverse(AbstractInverse):
     shape: tuple[int, ...]
 
     @property
-    def condition(self) -> float:  # type: ignore[override]
+    def condition(self) -> float:
         return self.scalar.condition
 
     @property
-    def rank(self) -> int:  # type: ignore[override]
+    def rank(self) -> int:
         return math.prod(self.shape)
-
-    @property
-    def free(self) -> int:  # type: ignore[override]
-        return 0
 
     def reach(self, domain: Range) -> Range:
         low, high = (np.full(self.shape, end) for end in (self.scalar.low, self.scalar.high))
@@ -76,14 +72,13 @@ class SoftmaxInverse(AbstractInverse):
 
     shape: tuple[int, ...]
     log: bool
-    condition: float = 1.0
 
     @property
-    def rank(self) -> int:  # type: ignore[override]
+    def rank(self) -> int:
         return math.prod(self.shape) - self.free
 
     @property
-    def free(self) -> int:  # type: ignore[override]
+    def free(self) -> int:
         return math.prod(self.shape[:-1])
 
     def reach(self, domain: Range) -> Range:

@@ -1,6 +1,7 @@
 """A matrix, factorised once: W^+, the space that it does not see, its rank and its condition number."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import final
 
 import numpy as np
@@ -16,6 +17,7 @@ EXACT_MOST = 400
 """Up to this size all singular values are computed for the condition number, above only the outermost."""
 
 type Rows = Float[np.ndarray, "count _"]
+type Product = Callable[[np.ndarray], np.ndarray]
 
 
 class Factor(ABC):
@@ -187,10 +189,8 @@ def _triangular_condition(r: np.ndarray) -> float:
     return _condition(r, lambda y: solve_triangular(r, y), lambda y: solve_triangular(r, y, trans=1))
 
 
-def _condition(matrix: np.ndarray, solve: object, solve_transposed: object) -> float:
+def _condition(matrix: np.ndarray, solve: Product, solve_transposed: Product) -> float:
     """sigma_max / sigma_min of a non-singular matrix; by Lanczos on W^T W and its inverse if large."""
-    assert callable(solve)
-    assert callable(solve_transposed)
     n = len(matrix)
     if n > EXACT_MOST:
         try:
@@ -202,7 +202,7 @@ def _condition(matrix: np.ndarray, solve: object, solve_transposed: object) -> f
     return float(values[0] / values[-1])
 
 
-def _largest(n: int, product: object) -> float:
+def _largest(n: int, product: Product) -> float:
     """The largest eigenvalue of a symmetric positive definite operator; the same in every run."""
     begin = np.random.default_rng(0).standard_normal(n)
     operator = LinearOperator((n, n), matvec=product, dtype=np.float64)

@@ -42,15 +42,15 @@ class LinearInverse(AbstractInverse):
     outputs: tuple[int, ...]
 
     @property
-    def condition(self) -> float:  # type: ignore[override]
+    def condition(self) -> float:
         return self.factor.condition
 
     @property
-    def rank(self) -> int:  # type: ignore[override]
+    def rank(self) -> int:
         return self.factor.rank
 
     @property
-    def free(self) -> int:  # type: ignore[override]
+    def free(self) -> int:
         return self.factor.free
 
     def holding(self, domain: Range) -> "LinearInverse":

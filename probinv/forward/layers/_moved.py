@@ -21,11 +21,9 @@ class MovedInverse(AbstractInverse):
     shape: tuple[int, ...]
     forward: Callable[[np.ndarray], np.ndarray]
     back: Callable[[np.ndarray], np.ndarray]
-    condition: float = 1.0
-    free: int = 0
 
     @property
-    def rank(self) -> int:  # type: ignore[override]
+    def rank(self) -> int:
         return math.prod(self.shape)
 
     def reach(self, domain: Range) -> Range:
@@ -47,16 +45,16 @@ class AffineInverse(AbstractInverse):
     shift: np.ndarray
 
     @property
-    def condition(self) -> float:  # type: ignore[override]
+    def condition(self) -> float:
         size = np.abs(self.scale[self.scale != 0])
         return float(size.max() / size.min()) if size.size else 1.0
 
     @property
-    def rank(self) -> int:  # type: ignore[override]
+    def rank(self) -> int:
         return int(np.count_nonzero(self.scale))
 
     @property
-    def free(self) -> int:  # type: ignore[override]
+    def free(self) -> int:
         return self.scale.size - self.rank
 
     def reach(self, domain: Range) -> Range:

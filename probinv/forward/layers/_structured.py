@@ -1,6 +1,7 @@
 """Factors made of others: the same matrix at each place, circulant ones, and some columns of a matrix."""
 
 import math
+from collections.abc import Callable
 from typing import final
 
 import numpy as np
@@ -40,8 +41,7 @@ class Pixelwise(AbstractStructured):
     def unseen(self, x: Rows) -> Rows:
         return self._each(x, self.factor.unseen)
 
-    def _each(self, x: Rows, function: object) -> Rows:
-        assert callable(function)
+    def _each(self, x: Rows, function: Callable[[Rows], Rows]) -> Rows:
         count = len(x)
         columns = np.moveaxis(x.reshape(count, -1, self.places), 2, 1)
         done = function(columns.reshape(count * self.places, -1)).reshape(count, self.places, -1)

@@ -90,11 +90,9 @@ class CouplingInverse(AbstractInverse):
     inner_bias: np.ndarray
     outer: np.ndarray
     outer_bias: np.ndarray
-    condition: float = 1.0
-    free: int = 0
 
     @property
-    def rank(self) -> int:  # type: ignore[override]
+    def rank(self) -> int:
         return self.inner.shape[1] + len(self.outer) // 2
 
     def reach(self, domain: Range) -> Range:

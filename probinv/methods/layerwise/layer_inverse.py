@@ -87,7 +87,9 @@ class LayerInverse(AbstractMethod):
             )
         none = np.full((len(found.x), view.size), np.nan)
         stats = {"forward_error": found.error, "projected": found.projected}
-        cost = Cost(len(found.x) * self.polish, seconds_compile, time.perf_counter() - began)
+        # a Jacobian costs a gradient for each output, or a derivative for each input where these are fewer
+        each = min(y[0].size, found.x[0].size)
+        cost = Cost(found.jacobians * each, seconds_compile, time.perf_counter() - began)
         notes, inputs = _notes(family, found.layers), (found.x, found.raw)
         return Optima(none, none, stats, cost, interrupted, notes, inputs)
 

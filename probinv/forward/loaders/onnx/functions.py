@@ -76,7 +76,11 @@ class Writer:
         bound = {attribute.name: attribute for attribute in body.attribute_proto} | node.attributes
         unknown = set(node.attributes) - set(body.attribute) - {a.name for a in body.attribute_proto}
         if unknown:
-            raise InputError(f"function {node.kind!r} has no attribute {min(unknown)!r}", "", "")
+            raise InputError(
+                f"function {node.kind!r} has no attribute {min(unknown)!r}",
+                "the file breaks the format",
+                "check how it was made",
+            )
         names = dict.fromkeys(body.input, "")
         names |= dict(zip(body.input, node.inputs, strict=False))
         outputs = dict(zip(body.output, node.outputs, strict=False))
@@ -106,7 +110,9 @@ def _attributes(node: Any, bound: Any) -> Iterator[tuple[str, Any]]:
     for attribute in node.attribute:
         if attribute.name in seen:
             raise InputError(
-                f"{node.op_type} {node.name!r} has the attribute {attribute.name!r} twice", "", ""
+                f"{node.op_type} {node.name!r} has the attribute {attribute.name!r} twice",
+                "the file breaks the format",
+                "check how it was made",
             )
         seen.add(attribute.name)
         if not attribute.ref_attr_name:

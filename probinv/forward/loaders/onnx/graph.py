@@ -108,7 +108,11 @@ def _initialisers(graph: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for tensor in graph.initializer:
         if tensor.name in found or not tensor.name:
-            raise InputError(f"the tensor {tensor.name!r} is there twice or has no name", "", "")
+            raise InputError(
+                f"the tensor {tensor.name!r} is there twice or has no name",
+                "the file breaks the format",
+                "check how it was made",
+            )
         found[tensor.name] = tensor
     return found
 
@@ -126,7 +130,11 @@ def _ordered(nodes: list[RawNode], known: set[str]) -> list[RawNode]:
             )
         twice = [name for name in node.outputs if name and name in made]
         if twice or len(set(filter(None, node.outputs))) < len([name for name in node.outputs if name]):
-            raise InputError(f"the tensor {(twice or node.outputs)[0]!r} is computed twice", "", "")
+            raise InputError(
+                f"the tensor {(twice or node.outputs)[0]!r} is computed twice",
+                "the file breaks the format",
+                "check how it was made",
+            )
         made.update(node.outputs)
     return nodes
 
