@@ -217,6 +217,20 @@ def test_a_damaged_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "net.npz is damaged" in capsys.readouterr().err
 
 
+def test_a_network_may_be_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """5 inputs, of which the file does not tell the spec's reader; 3 outputs."""
+    onnx = pytest.importorskip("onnx")
+    from tests.forward.onnx_models import mlp
+
+    onnx.save(mlp(), tmp_path / "net.onnx")
+    text = changed('"net.npz"', '"net.onnx"').replace("low = -1.0", "low = [-1.0, -1.0, -1.0, -1.0, -1.0]")
+    text = text.replace("[0.3, nan]", "[0.3, 0.3, nan]")
+    assert call("invert", write(tmp_path, text), "--dry-run") == 0
+    text = text.replace("[0.3, 0.3, nan]", "[0.3, nan]")
+    assert call("invert", write(tmp_path, text), "--dry-run") == 2
+    assert "y_star" in capsys.readouterr().err
+
+
 def test_a_dry_run_says_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("invert", write(tmp_path), "--dry-run", "--draws", "7") == 0
     out = capsys.readouterr().out

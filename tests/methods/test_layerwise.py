@@ -101,6 +101,7 @@ def test_a_run_leaves_optima_and_a_verdict() -> None:
     assert facts["exact"] is False
     assert facts["settings"] == {"draws": 30, "spread": 1.0, "polish": 20}
     assert facts["notes"]["free_dimensions"] == 4
+    assert facts["gradients"] == 0  # every point was exact: nothing was polished
 
 
 def test_an_exact_wish_in_a_box_and_a_file(tmp_path: Any) -> None:
@@ -156,6 +157,10 @@ def test_a_projected_network_is_repaired_by_polish(key: jax.Array) -> None:
     assert rough.inputs is not None
     np.testing.assert_allclose(fine.inputs[1], rough.inputs[0], atol=1e-12)
     assert fine.notes["projected_layers"] == [0]
+    # each of 2 outputs, for every Jacobian of 6 points with 1 to 30 steps
+    assert rough.cost.gradients == 0
+    assert fine.cost.gradients % 2 == 0
+    assert 6 * 2 <= fine.cost.gradients <= 6 * 2 * 30
 
 
 def test_an_interrupt_leaves_a_prefix(key: jax.Array) -> None:
