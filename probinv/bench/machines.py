@@ -11,14 +11,14 @@ import numpy as np
 from probinv.bench.judge import pixels
 from probinv.bench.mnist import mnist
 from probinv.bench.result import Result
-from probinv.boltzmann.dbn import in_parts
 from probinv.boltzmann.likelihood import log_likelihood, log_partition
 from probinv.boltzmann.machine import Machine, machine_above, new_machine
 from probinv.boltzmann.stack import Layer, Stack, variational_bound
-from probinv.boltzmann.training import Course, Learning, Trained, Training
+from probinv.boltzmann.training import Course, Learning, Trained, Training, means_of_rows
 from probinv.boltzmann.units import Bernoulli
 
 CHAINS, TEMPERATURES, EQUILIBRATION = 500, 20_000, 5_000
+MEANS = 10_000
 EPOCHS, EPOCHS_LONG = 95, 250
 EPOCHS_MEMORY, RATE_MEMORY, CHAINS_MEMORY = 30, 0.01, 100
 COLUMNS = (
@@ -53,15 +53,16 @@ class Learned(NamedTuple):
         return machine
 
 
-def learn(rows: np.ndarray, hidden: int, settings: Training, below: Machine | None = None) -> Learned:
-    """A machine of Bernoulli units trained on rows in [0, 1], and CPU-seconds, compiling included."""
+def learn(rows: np.ndarray, hidden: int, settings: Training, last: Machine | None = None) -> Learned:
+    """A machine of Bernoulli units trained on rows in [0, 1], or on draws of the hidden units of the last
+    machine given these, and CPU-seconds, compiling included."""
     began = time.process_time()
-    units, key = (Bernoulli(rows.shape[1]), Bernoulli(hidden)), jax.random.key(settings.seed)
-    if below is None:
-        machine = new_machine(*units, key, mean=rows.mean(axis=0))
+    key, below = jax.random.key(settings.seed), () if last is None else (Layer.of(last),)
+    if last is None:
+        machine = new_machine(Bernoulli(rows.shape[1]), Bernoulli(hidden), key, mean=rows.mean(axis=0))
     else:
-        machine = machine_above(below, *units, key)
-    trained = Course(Learning(machine), rows, settings).run(Silent())
+        machine = machine_above(last, last.hidden, Bernoulli(hidden), key)
+    trained = Course(Learning(machine, below=below), rows, settings).run(Silent())
     return Learned(trained, time.process_time() - began)
 
 
@@ -83,7 +84,7 @@ def weigh(found: Learned, rows: np.ndarray, chains: int, temperatures: int) -> d
         chains=chains,
         temperatures=temperatures,
         equilibration=EQUILIBRATION,
-        mean=rows[:10_000].mean(axis=0),
+        mean=rows[:MEANS].mean(axis=0),
     )
     return {"bracket": bracket, "seconds": time.process_time() - began}
 
@@ -136,10 +137,10 @@ def bench_dbn() -> Result:
     digits = mnist()
     rows, test = pixels(digits.train), binary(pixels(digits.test))
     first, below = first_machine(EPOCHS)
-    features = in_parts(lambda machine, v: machine.hidden.mean(machine.up(v)), first.machine, rows)
     how = Training(epochs=EPOCHS_MEMORY, rate=RATE_MEMORY)
-    memory = learn(features, 2000, how, first.machine)
-    known = weigh(memory, features, CHAINS_MEMORY, TEMPERATURES)
+    memory = learn(rows, 2000, how, first.machine)
+    features = means_of_rows((Layer.of(first.machine),), rows[:MEANS])
+    known = weigh(memory, np.asarray(features), CHAINS_MEMORY, TEMPERATURES)
     bracket, stack = known["bracket"], Stack((Layer.of(first.machine),), memory.machine)
     bound = variational_bound(stack, jax.random.key(3), jnp.asarray(test), draws=20)
     figures = {

@@ -26,7 +26,7 @@ from probinv.boltzmann.labels import one_hot
 from probinv.boltzmann.machine import Machine, machine_above, new_machine
 from probinv.boltzmann.stack import Bound, Layer, Stack, variational_bound
 from probinv.boltzmann.stack_files import load_stack, save_stack
-from probinv.boltzmann.training import Course, FineTuning, Learning, Trained, Training, as_rows
+from probinv.boltzmann.training import Course, FineTuning, Learning, Trained, Training, as_rows, means_of_rows
 from probinv.boltzmann.training._checkpoint import Checkpoint
 from probinv.boltzmann.training._rows import dense
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Joined, Softmax
@@ -98,18 +98,17 @@ class DBN(AbstractEstimator):
             del self.classes_
         self.history_: list[list[dict[str, float]]] = []
         self.stopped_ = ""
-        below: list[Layer] = []
-        machine, data = None, rows
+        below: tuple[Layer, ...] = ()
+        machine = None
         for size in sizes[:-1]:
-            machine = self._learn(machine, visible, size, data, self.layers)
-            below.append(Layer.of(machine))
-            data, visible = _means(machine, data), machine.hidden
+            machine = self._learn(below, machine, visible, size, rows, self.layers)
+            below, visible = (*below, Layer.of(machine)), machine.hidden
+        whole = rows
         if labels is not None:
-            data = np.concatenate([dense(data), labels], axis=1)
+            whole = np.concatenate([dense(rows), labels], axis=1)
             visible = Joined([visible, Softmax(labels.shape[1])])
-        self.stack_ = Stack(tuple(below), self._learn(machine, visible, sizes[-1], data, self.memory))
+        self.stack_ = Stack(below, self._learn(below, machine, visible, sizes[-1], whole, self.memory))
         if self.tuning is not None and not self.stopped_:
-            whole = rows if labels is None else np.concatenate([dense(rows), labels], axis=1)
             self.stack_ = self._run(FineTuning(self.stack_), whole, self.tuning).model
         self.n_features_in_ = rows.shape[1]
         return self
@@ -207,16 +206,24 @@ class DBN(AbstractEstimator):
         return network
 
     def _learn(
-        self, below: Machine | None, visible: AbstractUnits, size: int, rows: Any, settings: Training
+        self,
+        below: tuple[Layer, ...],
+        last: Machine | None,
+        visible: AbstractUnits,
+        size: int,
+        rows: Any,
+        settings: Training,
     ) -> Machine:
         key = jax.random.fold_in(jax.random.key(settings.seed), len(self.history_))
-        mean = np.asarray(rows[:10_000].mean(axis=0)).ravel()
         hidden = Bernoulli(size)
-        if below is None:
+        if last is None:
+            mean = np.asarray(rows[:10_000].mean(axis=0)).ravel()
             machine = new_machine(visible, hidden, key, mean=mean)
         else:
-            machine = machine_above(below, visible, hidden, key, mean=mean)
-        return machine if self.stopped_ else self._run(Learning(machine), rows, settings).model
+            mean = in_parts(means_of_rows, below, rows[:10_000]).mean(axis=0)
+            machine = machine_above(last, visible, hidden, key, mean=mean)
+        task = Learning(machine, below=below)
+        return machine if self.stopped_ else self._run(task, rows, settings).model
 
     def _run(self, task: Any, rows: Any, settings: Training) -> Trained:
         course, file = Course(task, rows, settings), None
@@ -262,7 +269,3 @@ def in_parts(fn: Any, model: Any, rows: Any) -> np.ndarray:
     count = math.ceil(rows.shape[0] / ROWS_AT_ONCE)
     places = [slice(k * ROWS_AT_ONCE, (k + 1) * ROWS_AT_ONCE) for k in range(count)]
     return np.concatenate([np.asarray(run(model, jnp.asarray(dense(rows[own])))) for own in places])
-
-
-def _means(machine: Machine, rows: Any) -> np.ndarray:
-    return in_parts(lambda machine, v: machine.hidden.mean(machine.up(v)), machine, rows)

@@ -1,5 +1,6 @@
 """The deep belief network as a mathematical object: directed layers under an associative memory."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 import equinox as eqx
@@ -109,9 +110,7 @@ class Stack(eqx.Module):
 
     def recognise(self, x: Rows) -> Rows:
         """E[t_L | x], each layer given the means of the one below."""
-        for layer in self.layers:
-            x = layer.above.mean(layer.up(x))
-        return x
+        return means_above(self.layers, x)
 
     def generate(self, key: PRNGKey, t: Rows) -> Rows:
         """E[x | t_1] after one directed pass down: t_(L-1) ~ p(. | t_L), ..., t_1 ~ p(. | t_2)."""
@@ -133,15 +132,29 @@ class Stack(eqx.Module):
         return label_scores(self.top, t)
 
 
+def means_above(layers: Sequence[Layer], x: Rows) -> Rows:
+    """E[t_L | x], each layer given the means of the one below."""
+    for layer in layers:
+        x = layer.above.mean(layer.up(x))
+    return x
+
+
+def draws_above(layers: Sequence[Layer], key: PRNGKey, x: Rows) -> list[Rows]:
+    """x and a draw of every layer above it from the recognition law."""
+    states = [x]
+    for place, layer in enumerate(layers):
+        states.append(layer.above.sample(jax.random.fold_in(key, place), layer.up(states[-1])))
+    return states
+
+
 @eqx.filter_jit
 def bound_terms(stack: Stack, key: PRNGKey, x: Rows) -> Float[Array, " rows"]:
     """log p(x, h) + log Z_top - log q(h | x) for one draw h ~ q(h | x) of each row."""
     total = jnp.zeros(len(x), x.dtype)
-    for place, layer in enumerate(stack.layers):
-        theta = layer.up(x)
-        t = layer.above.sample(jax.random.fold_in(key, place), theta)
-        total += log_prob(layer.below, layer.down(t), x) - log_prob(layer.above, theta, t)
-        x = t
+    states = draws_above(stack.layers, key, x)
+    for layer, s, t in zip(stack.layers, states, states[1:], strict=False):
+        total += log_prob(layer.below, layer.down(t), s) - log_prob(layer.above, layer.up(s), t)
+    x = states[-1]
     if stack.classes:
         # the label is summed out: it is no part of x
         return total + jax.nn.logsumexp(label_scores(stack.top, x) + _plain(stack, x)[:, None], axis=1)

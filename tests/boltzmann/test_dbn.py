@@ -15,7 +15,7 @@ from probinv.boltzmann.dbn import DBN
 from probinv.boltzmann.training import Training
 
 SIDE = 4
-FAST = Training(epochs=300, batch_size=10, discriminative=0.3)
+FAST = Training(epochs=300, batch_size=10, discriminative=1.0)
 
 
 @cache
@@ -35,7 +35,7 @@ def trained() -> DBN:
 
 
 FAST_BELOW = Training(epochs=200, batch_size=10)
-TUNING = Training(epochs=10, batch_size=10, rate=0.02, discriminative=0.3)
+TUNING = Training(epochs=40, batch_size=10, rate=0.02, discriminative=1.0)
 
 
 def is_bar(rows: np.ndarray, label: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_it_imagines_what_it_was_told() -> None:
     network = trained()
     images, labels = bars()
     assert network.stopped_ == ""
-    assert [len(stage) for stage in network.history_] == [200, 300, 10]
+    assert [len(stage) for stage in network.history_] == [200, 300, 40]
     assert network.score(images, labels) > 0.95
     for label in ("h", "v"):
         rows = network.imagine(label, 200, steps=200)
@@ -69,8 +69,8 @@ def test_it_imagines_only_what_it_recognises() -> None:
     for label in ("h", "v"):
         place = list(network.classes_).index(label)
         plain = network.imagine(label, 200, steps=200)
-        strict = network.imagine(label, 200, steps=200, sure=0.7)
-        was, now = (network.predict_proba(rows)[:, place] >= 0.7 for rows in (plain, strict))
+        strict = network.imagine(label, 200, steps=200, sure=0.97)
+        was, now = (network.predict_proba(rows)[:, place] >= 0.97 for rows in (plain, strict))
         assert 0 < was.sum() < 200
         assert now.all()
         np.testing.assert_array_equal(strict[was], plain[was])

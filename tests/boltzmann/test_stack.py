@@ -20,8 +20,8 @@ from probinv.boltzmann import (
 )
 from probinv.boltzmann.imagining import completed, imagined, walk
 from probinv.boltzmann.labels import label_scores
-from probinv.boltzmann.stack import bound_terms
-from probinv.boltzmann.training._updown import layer_step, sleep, wake
+from probinv.boltzmann.stack import bound_terms, draws_above
+from probinv.boltzmann.training._updown import layer_step, sleep
 from probinv.boltzmann.units import Bernoulli, Joined, Softmax
 
 NX, NT, NH, CLASSES = 4, 3, 3, 2
@@ -146,7 +146,7 @@ def test_directed_layers_climb_their_likelihoods(key: jax.Array, x64: None) -> N
     own = layer()
     stack = network()
     rows = jnp.asarray(bits(NX)[:8])
-    s, t = wake(stack, key, rows)
+    s, t = draws_above(stack.layers, key, rows)
     dreamt, cause = sleep(stack, key, jnp.asarray(bits(NT)))
     stepped = layer_step(own, (s, t), (dreamt, cause), jnp.asarray(0.5))
 
@@ -170,7 +170,7 @@ def test_wake_follows_the_recognition_law_and_sleep_the_generating_one(key: jax.
     stack, own = network(), layer()
     x = np.tile(bits(NX)[[6]], (20_000, 1)).astype(np.float32)
     t = np.tile(bits(NT)[[5]], (20_000, 1)).astype(np.float32)
-    seen = np.asarray(wake(stack, key, jnp.asarray(x))[1]).mean(axis=0)
+    seen = np.asarray(draws_above(stack.layers, key, jnp.asarray(x))[1]).mean(axis=0)
     dreamt = np.asarray(sleep(stack, key, jnp.asarray(t))[0]).mean(axis=0)
     up = 1 / (1 + np.exp(-(x[0] @ np.asarray(own.up_weight) + own.up_bias)))
     down = 1 / (1 + np.exp(-(t[0] @ np.asarray(own.down_weight).T + own.down_bias)))

@@ -16,7 +16,9 @@ from probinv import InputError
 from probinv._checks import double_precision
 from probinv.boltzmann.exact import exact_log_likelihood
 from probinv.boltzmann.machine import Machine, new_machine
+from probinv.boltzmann.stack import Layer
 from probinv.boltzmann.training import Course, Learning, Trained, Training
+from probinv.boltzmann.training import _learning as learning
 from probinv.boltzmann.training import _loop as loop
 from probinv.boltzmann.training._monitor import look
 from probinv.boltzmann.training._step import (
@@ -308,7 +310,7 @@ def test_an_interrupt_in_the_middle_of_a_look(monkeypatch: pytest.MonkeyPatch) -
             raise KeyboardInterrupt
         return look(*args)
 
-    monkeypatch.setattr(loop, "look", interrupted)
+    monkeypatch.setattr(learning, "look", interrupted)
     found = trained(short(snapshots=5))
     assert found.stopped == "interrupted"
     assert len(found.history) == found.state.step // PER_EPOCH
@@ -489,3 +491,41 @@ def test_a_setting_out_of_range_is_named(name: str) -> None:
 def test_swaps_need_persistent_chains() -> None:
     with pytest.raises(InputError, match="persistent"):
         Training(negative="cd", swaps=10)
+
+
+def copies() -> tuple[Layer, ...]:
+    """A layer of two units that are both 1 where the one unit below is, but for one time in e^20."""
+    weight, bias = np.full((1, 2), 40.0, np.float32), np.full(2, -20.0, np.float32)
+    return (Layer(Bernoulli(1), Bernoulli(2), weight, bias, weight, np.zeros(1, np.float32)),)
+
+
+def test_a_machine_above_learns_what_goes_up_from_draws_of_gray_rows() -> None:
+    """The mean of a gray row would make both units gray and independent of each other."""
+    batches = np.full((4, 1000, 3), 0.5, np.float32)
+    batches[..., 1:] = np.arange(2)  # labels
+    key = jax.random.key(0)
+    found = np.asarray(learning.draws_of_rows(True, copies(), batches, jnp.asarray(5), key))
+    assert found.shape == (4, 1000, 4)
+    np.testing.assert_array_equal(found[..., 0], found[..., 1])
+    np.testing.assert_array_equal(found[..., 2:], batches[..., 1:])
+    assert abs(found[..., 0].mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
+    later = learning.draws_of_rows(True, copies(), batches[2:], jnp.asarray(7), key)
+    np.testing.assert_array_equal(later, found[2:])
+    assert (found[0] != found[1]).any()
+    means = learning.draws_of_rows(False, copies(), batches, jnp.asarray(5), key)
+    np.testing.assert_allclose(means[..., :2], 0.5)
+    np.testing.assert_allclose(learning.means_of_rows(copies(), batches[0])[:, :2], 0.5)
+
+
+def test_the_updates_of_a_machine_above_are_those_of_its_draws() -> None:
+    machine = new_machine(Bernoulli(2), Bernoulli(2), jax.random.key(1))
+    rows = np.full((100, 1), 0.5, np.float32)
+    settings = Training(epochs=1, batch_size=10)
+    course = Course(Learning(machine, below=copies()), rows, settings)
+    given = settings.static, settings.knobs, course.state
+    batches, rates = rows.reshape(10, 10, 1), np.full(10, 0.1, np.float32)
+    found = course.task.updates(*given, batches, rates, 10, course.key)
+    drawn = learning.draws_of_rows(True, copies(), batches, course.state.step, course.key)
+    wanted = Learning(machine).updates(*given, drawn, rates, 10, course.key)
+    np.testing.assert_array_equal(found.machine.weight, wanted.machine.weight)
+    assert (found.machine.weight != course.state.machine.weight).all()

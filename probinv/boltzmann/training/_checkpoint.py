@@ -99,7 +99,7 @@ def digest(course: Course) -> str:
     found = hashlib.sha256(repr(dataclasses.asdict(course.settings)).encode())
     shapes = [(path, leaf.shape, str(leaf.dtype)) for path, leaf in jax.tree.leaves_with_path(course.state)]
     found.update(repr((jax.tree.structure(course.state), shapes)).encode())
-    for part in (*_arrays_of(course.batches.rows), course.shown[1]):
+    for part in (*_arrays_of(course.batches.rows), course.shown[1], *jax.tree.leaves(course.task.below)):
         found.update(repr((part.shape, str(part.dtype))).encode())
         found.update(np.ascontiguousarray(part).data)
     return found.hexdigest()

@@ -7,17 +7,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from probinv._progress import Progress
 from probinv._typing import PRNGKey
-from probinv.boltzmann.machine import Machine
-from probinv.boltzmann.training._monitor import ROWS_MOST, look
+from probinv.boltzmann.stack import Layer
+from probinv.boltzmann.training._monitor import ROWS_MOST
 from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
-from probinv.boltzmann.training._step import Gradient, State, updates
-from probinv.boltzmann.training._trajectory import begin_trajectory, exchange, extended
-from probinv.boltzmann.units import parameters
 
 BLOCK = 100
 BLOCK_NUMBERS = 20_000_000
@@ -32,7 +28,13 @@ RUNAWAY = 5.0
 
 @runtime_checkable
 class Task(Protocol):
-    """What is trained, and how one block of it goes."""
+    """What is trained, and how one block of it goes.
+
+    Attributes:
+        below: parameters that it needs and leaves as they are.
+    """
+
+    below: tuple[Layer, ...]
 
     def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> Any:
         """The state before the first update: with `average`, `chain` and `step` among its fields."""
@@ -183,70 +185,6 @@ class Course:
             return "epoch 1"
         last = self.history[-1]
         return f"epoch {last['epoch'] + 1:.0f}, reconstruction {last['reconstruction']:.3g}"
-
-
-class Learning:
-    """The task of a machine.
-
-    Args:
-        machine: where it begins.
-        state: where it goes on instead, with chains and averages of an earlier training.
-    """
-
-    def __init__(self, machine: Machine, state: State | None = None) -> None:
-        self.machine, self.state = machine, state
-
-    def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> State:
-        """Chains at draws of h given rows of the data."""
-        if self.state is not None:
-            state = jax.tree.map(jnp.asarray, self.state)
-            if bool(settings.momentum) != isinstance(state.velocity, Gradient):
-                state = state._replace(velocity=zero_like(state.machine, settings))
-            return state._replace(trajectory=state.trajectory if settings.swaps else None)
-        machine = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.machine)
-        first = dense(batches.rows[: max(10 * batches.size, 1000)])
-        chains = settings.chains or batches.size
-        key_chain, key_ladder = jax.random.split(jax.random.fold_in(key, 2**31))
-        trajectory = begin_trajectory(machine, key_ladder, chains) if settings.swaps else None
-        theta = machine.up(jnp.asarray(np.resize(first, (chains, first.shape[1])), jnp.float32))
-        return State(
-            machine,
-            machine,
-            zero_like(machine, settings),
-            jnp.asarray(first.mean(axis=0), jnp.float32),
-            machine.hidden.mean(theta).mean(axis=0),
-            machine.hidden.sample(key_chain, theta),
-            jnp.zeros((), jnp.int32),
-            trajectory,
-        )
-
-    def updates(self, *given: Any) -> State:
-        """See `_step.updates`; a ladder that grows is kept out of the compiled program."""
-        static, knobs, state, *rest = given
-        done = updates(static, knobs, state._replace(trajectory=None), *rest)
-        return done._replace(trajectory=state.trajectory)
-
-    def between(self, state: State, settings: Training, key: PRNGKey) -> State:
-        """Chains swap states with those of earlier machines; see `_trajectory`."""
-        trajectory, chain = exchange(state.trajectory, state.machine, state.chain, key)
-        return state._replace(trajectory=extended(trajectory), chain=chain)
-
-    def look(self, state: State, rows: Any, held_out: Any, key: PRNGKey) -> dict[str, float]:
-        """See `_monitor.look`."""
-        return look(state.machine, rows, held_out, state.chain, key)
-
-    def model(self, state: State) -> Machine:
-        """The machine."""
-        return state.machine
-
-
-def zero_like(machine: Machine, settings: Training) -> Gradient | Array:
-    """A velocity of nothing."""
-    if not settings.momentum:
-        return jnp.zeros(())
-    zero = jax.tree.map(jnp.zeros_like, machine)
-    units = parameters((zero.visible, zero.hidden))
-    return Gradient(zero.weight, zero.visible_bias, zero.hidden_bias, units)
 
 
 def marks(total: int, count: int) -> frozenset[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from probinv._typing import Count, PRNGKey, Scalar
-from probinv.boltzmann.stack import Layer, Stack
+from probinv.boltzmann.stack import Layer, Stack, draws_above, means_above
 from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
 from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved, toward
@@ -34,20 +34,6 @@ class Tuning(NamedTuple):
     centre_hidden: Float[Array, " nh"]
     chain: Float[Array, "chains nh"]
     step: Count
-
-
-def wake(stack: Stack, key: PRNGKey, x: Rows) -> list[Rows]:
-    """x and a draw of every layer above it from the recognition law."""
-    states = [x]
-    for place, layer in enumerate(stack.layers):
-        states.append(layer.above.sample(jax.random.fold_in(key, place), layer.up(states[-1])))
-    return states
-
-
-def _means_above(stack: Stack, awake: list[Rows]) -> Rows:
-    """E[t_L | t_(L-1)]."""
-    layer = stack.layers[-1]
-    return layer.above.mean(layer.up(awake[-2]))
 
 
 def sleep(stack: Stack, key: PRNGKey, t: Rows) -> list[Rows]:
@@ -83,9 +69,11 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
     key_data, key_wake, key_climb, key_sleep = jax.random.split(key, 4)
     x, label = rows[:, : rows.shape[1] - classes], rows[:, rows.shape[1] - classes :]
     x = stack.visible.drawn(key_data, x) if static.binarise else x
-    awake = wake(stack, key_wake, x)
+    awake = draws_above(stack.layers, key_wake, x)
+    features = awake[-1]
     # means make the memory imagine what is more typical, and less diverse
-    features = awake[-1] if static.binarise or not stack.layers else _means_above(stack, awake)
+    if stack.layers and not static.binarise:
+        features = means_above(stack.layers[-1:], awake[-2])
     data = jnp.concatenate([features, label], axis=1)
     centre = (state.centre_visible, state.centre_hidden)
     found = climb(static, knobs, stack.top, data, state.chain, centre, key_climb)
@@ -131,6 +119,8 @@ class FineTuning:
     Args:
         stack: greedily trained.
     """
+
+    below: tuple[Layer, ...] = ()
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
