@@ -8,11 +8,14 @@ without the constraint, so that for a standard normal prior the step does not de
 beginning of a step bring its end back to the manifold (RATTLE: Andersen 1983; Leimkuhler & Skeel 1994);
 they are found by Newton's method, and a step that does not come back when it is reversed is rejected
 (Zappa, Holmes-Cerf & Goodman 2018, arXiv 1702.08446; Lelièvre, Rousset & Stoltz 2019). The lifted manifold is
-that of Au, Graham & Thiery 2023, arXiv 2003.03950. All for one chain; vectorised by the caller.
+that of Au, Graham & Thiery 2023, arXiv 2003.03950. All for one chain; vectorised by the caller. What occurs
+several times in a transition is compiled in the caller's program all the same; its own `jit` keeps its trace,
+of which a network's Jacobian is the longest part.
 """
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -72,6 +75,7 @@ class Step(NamedTuple):
     jacobians: Count
 
 
+@eqx.filter_jit
 def jacobian(view: Any, z: Z) -> tuple[Rows, Float[Array, "m n"]]:
     """(r, J) at z, by the smaller number of derivatives."""
     m, n = view.outputs, view.size
@@ -82,6 +86,7 @@ def jacobian(view: Any, z: Z) -> tuple[Rows, Float[Array, "m n"]]:
     return r, jax.vmap(push, out_axes=1)(jnp.eye(n))
 
 
+@eqx.filter_jit
 def point(view: Any, slack: Rows, z: Z, eta: Rows) -> Point:
     """All that is known at (z, eta), which is taken to lie on the manifold."""
 
@@ -125,6 +130,7 @@ def draw_momentum(at: Point, key: PRNGKey) -> Momentum:
     return tangent(at, Momentum(noise[:n], noise[n:]))
 
 
+@eqx.filter_jit
 def search(view: Any, g: Gram, z: Z, eta: Rows) -> tuple[Momentum, Flag, Count]:
     """The way back to the manifold along the normals that `g` was made of, by Newton's method.
 
