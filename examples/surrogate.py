@@ -10,7 +10,7 @@ in the likelihood it nearly does: the errors have heavier tails than the Gaussia
 
 import jax
 import numpy as np
-from _common import Figure, plt, run
+from _common import Figure, plt, run, settings
 
 import probinv
 from probinv.bench.problems import train_network
@@ -54,7 +54,12 @@ def main(quick: bool) -> dict[str, Figure]:
     found = {}
     for name, wish in wishes.items():
         trees = [
-            probinv.invert(probinv.Posterior(prior, network, wish([y_star])), verdict=False, progress=False)
+            probinv.invert(
+                probinv.Posterior(prior, network, wish([y_star])),
+                settings(quick, probinv.LiftedHMC),
+                verdict=False,
+                progress=False,
+            )
             for y_star in measured
         ]
         draws = np.stack([tree.posterior_predictive["y"].values.ravel() for tree in trees])
