@@ -21,7 +21,7 @@ class Shapes(NamedTuple):
 def peek(field: str, path: Path) -> Shapes:
     """The shapes of a network that `save_network` wrote. The file as a whole is checked when it is loaded.
 
-    Of an ONNX file nothing is known before that.
+    Of an ONNX or Keras file nothing is known before that.
 
     Raises:
         InputError: there is no such file, or it is of another kind.
@@ -30,7 +30,7 @@ def peek(field: str, path: Path) -> Shapes:
         raise InputError(
             f"{field}: there is no file {path.name}", f"looked in {path.parent}", "check the path"
         )
-    if path.suffix == ".onnx":
+    if path.suffix in (".onnx", ".keras"):
         return Shapes(None, None)
     try:
         with zipfile.ZipFile(path) as archive:

@@ -23,7 +23,7 @@ SETTING = "setting_"
 EXAMPLE = """\
 a spec file; names of files are relative to its folder:
 
-  network = "score.npz"            # written by probinv.save_network; or an .onnx file
+  network = "score.npz"            # written by probinv.save_network; or .onnx, .keras
   [prior]
   kind = "uniform"                 # or [prior.inputs.NAME] kind = ... for each named input
   low = 0.0

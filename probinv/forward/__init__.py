@@ -8,7 +8,8 @@ Flat                     a network of inputs and outputs of any shape, as one of
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
 save_network, load_network
-as_layered, check_source of a network read from ONNX: as a chain of layers; against another interpreter
+as_layered               a network that is a chain of layers, of any framework, as `Layered`
+check_source             a network read from ONNX against another interpreter
 """
 
 from probinv.forward._agreement import Agreement, agreement
@@ -32,8 +33,9 @@ from probinv.forward.layers import (
     Permutation,
     Reshape,
 )
+from probinv.forward.loaders.chain import as_layered
 from probinv.forward.loaders.layered_file import load_network, save_network
-from probinv.forward.loaders.onnx import OnnxForward, SourceCheck, as_layered, check_source
+from probinv.forward.loaders.onnx import OnnxForward, SourceCheck, check_source
 
 __all__ = [
     "AbstractForward",

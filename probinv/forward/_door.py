@@ -22,8 +22,8 @@ def load(
 ) -> AbstractForward:
     """y = f(x) from a file or an object.
 
-    A path is told by its ending: .onnx, or .npz for a file of `save_network`. An `onnx.ModelProto` and a
-    `torch.nn.Module` (with an example) go the way of ONNX; anything else goes to `as_forward`.
+    A path is told by its ending: .onnx, .keras, or .npz for a file of `save_network`. An `onnx.ModelProto`
+    and a `torch.nn.Module` (with an example) go the way of ONNX; anything else goes to `as_forward`.
 
     Args:
         source: a path, or a network.

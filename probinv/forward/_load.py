@@ -49,7 +49,8 @@ def as_forward(obj: Any, *, batched: bool = False) -> AbstractForward:
     raise InputError(
         f"a {type(obj).__name__} is not a network",
         "no loader knows it and it cannot be called",
-        "accepted are: a function of JAX arrays, an Equinox module, a Flax NNX module, an"
+        "accepted are: a function of JAX arrays, an Equinox module, a Flax module (NNX, or"
+        " Linen with its variables), a Keras model, an"
         " onnx.ModelProto, a fitted"
         " scikit-learn MLPRegressor, MLPClassifier or Pipeline of StandardScaler and one of these, and any"
         " AbstractForward",

@@ -37,7 +37,7 @@ class Foreign:
         return x
 
 
-@pytest.mark.parametrize("package", ["torch", "keras", "tensorflow"])
+@pytest.mark.parametrize("package", ["torch", "tensorflow"])
 def test_a_framework_without_a_loader_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Foreign, "__module__", f"{package}.nn.modules")
     with pytest.raises(InputError, match=f"no loader for {package} networks"):

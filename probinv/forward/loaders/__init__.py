@@ -22,12 +22,14 @@ class Loader(NamedTuple):
 LOADERS: tuple[Loader, ...] = (
     Loader("equinox", "equinox", "Module"),
     Loader("flax", "flax", "Module"),
+    Loader("keras", "keras", "Layer"),
     Loader("onnx", "onnx", "ModelProto"),
     Loader("sklearn", "sklearn", "BaseEstimator"),
 )
 
 FILES: dict[str, tuple[str, str]] = {
     ".onnx": ("onnx", "load_file"),
+    ".keras": ("keras", "load_file"),
     ".npz": ("layered_file", "load_network"),
 }
 """The module and the function that read files with an ending."""
@@ -38,7 +40,7 @@ _TORCH = (
     " and load that"
 )
 _SKLEARN = "load it yourself if you trust it, and give the estimator: as_forward(estimator)"
-_KERAS = "export it where it was trained, model.export('net.onnx', format='onnx'), and load that"
+_KERAS = "load it where it was made and save it anew, model.save('net.keras'), and load that"
 UNREADABLE: dict[str, tuple[str, str]] = {
     ".pt": (_PICKLE, _TORCH),
     ".pth": (_PICKLE, _TORCH),
@@ -46,7 +48,6 @@ UNREADABLE: dict[str, tuple[str, str]] = {
     ".pickle": (_PICKLE, _SKLEARN),
     ".joblib": (_PICKLE, _SKLEARN),
     ".h5": ("Keras networks in that format can hold code", _KERAS),
-    ".keras": ("there is no loader for Keras files", _KERAS),
 }
 """Endings of files that are not read: why, and what to do instead. `FILES` goes first."""
 
@@ -55,7 +56,6 @@ _AS_FUNCTION = (
 )
 REFUSED: dict[str, str] = {
     "torch": f"give load(module, example), which exports it to ONNX; or {_AS_FUNCTION}",
-    "keras": _AS_FUNCTION,
     "tensorflow": _AS_FUNCTION,
 }
 """Packages whose callable objects are not JAX functions, and what to do instead."""
@@ -63,6 +63,8 @@ REFUSED: dict[str, str] = {
 
 def find_loader(obj: Any) -> Callable[..., AbstractForward] | None:
     """The `load` function for this object, or None."""
+    if isinstance(obj, tuple) and len(obj) == 2 and of_package(obj[0], "flax", "Module"):
+        return import_module(f"{__name__}.linen").load_pair
     for module, package, base in LOADERS:
         if of_package(obj, package, base):
             return import_module(f"{__name__}.{module}").load

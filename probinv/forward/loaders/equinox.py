@@ -66,10 +66,18 @@ class EquinoxForward(AbstractForward):
     def input_shape(self) -> tuple[int, ...] | None:
         return self._input_shape
 
+    def module(self) -> Any:
+        """The module in inference mode, with its arrays as they are kept here."""
+        return self._module(list(self.arrays))
+
+    def _module(self, arrays: list[Any]) -> Any:
+        left = iter(arrays)
+        return jax.tree.unflatten(
+            self.structure, [next(left) if leaf is _Array else leaf for leaf in self.rest]
+        )
+
     def __call__(self, x: X) -> Y:
-        arrays = iter(self.arrays)
-        leaves = [device_leaf(next(arrays)) if leaf is _Array else leaf for leaf in self.rest]
-        module = jax.tree.unflatten(self.structure, leaves)
+        module = self._module([device_leaf(array) for array in self.arrays])
         if not self.needs_key:
             return single(module, x, batched=self.batched)
 

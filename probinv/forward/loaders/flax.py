@@ -1,4 +1,4 @@
-"""Flax NNX modules."""
+"""Flax modules: NNX here, Linen in `linen`."""
 
 from typing import Any, final
 
@@ -12,27 +12,24 @@ from probinv.forward._base import AbstractForward
 from probinv.forward._leaves import device_leaf, host_leaf
 from probinv.forward._single import single
 from probinv.forward.loaders._noise import check_no_noise
+from probinv.forward.loaders.linen import load_bound
 
 
-def load(obj: Any, *, batched: bool = False) -> "FlaxForward":
+def load(obj: Any, *, batched: bool = False) -> AbstractForward:
     """y = model(x), in evaluation mode and in double precision.
 
     Args:
-        obj: a callable `nnx.Module`; the work is done on a copy, so it stays as it is.
+        obj: a callable `nnx.Module`, or a Linen module bound to its variables; it stays as it is.
         batched: it takes and returns a leading batch axis. Dense, convolution and recurrent layers of
             NNX take one example; a model that reshapes or reduces over its batch does not.
 
     Raises:
-        InputError: it cannot be called, is a Linen module, or has weights that are NaN.
+        InputError: it cannot be called, is a Linen module without variables, or has weights that are NaN.
     """
     from flax import nnx
 
     if not isinstance(obj, nnx.Module):
-        raise InputError(
-            f"{type(obj).__name__} is a Linen module",
-            "its weights are kept outside of it",
-            "give Function(lambda params, x: module.apply(params, x), params)",
-        )
+        return load_bound(obj, batched=batched)
     if not callable(obj):
         raise InputError(
             f"{type(obj).__name__} cannot be called",
