@@ -414,6 +414,9 @@ def test_programs_agree_with_highs() -> None:
             assert np.isclose(c @ z, -wanted.fun, atol=1e-7)
             assert (rows @ z <= ends + 1e-8).all()
     assert 10 < empty < 70
+    shaved = _simplex.highest(np.eye(2)[0], np.eye(2)[:1], np.array([1 - 1e-6]), -np.ones(2), np.ones(2))
+    assert shaved is not None
+    assert abs(shaved[0] - (1 - 1e-6)) < 1e-9
 
 
 def test_programs_that_do_not_end_go_to_highs(monkeypatch: pytest.MonkeyPatch) -> None:
