@@ -328,6 +328,7 @@ def test_a_list_that_was_cut_says_so() -> None:
         assert 0 < len(cut.regions) < count
         assert {pattern_of(r) for r in cut.regions} < {pattern_of(r) for r in whole.regions}
     assert solution_regions(network, y, bounds=(-1.0, 1.0), nodes_most=whole.nodes).complete
+    assert len(solution_regions(network, y, bounds=(-1.0, 1.0), regions_most=3).regions) == 3
 
 
 OUTPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
