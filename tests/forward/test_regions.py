@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 import probinv
 from probinv._errors import InputError
-from probinv.forward import Region, Regions, solution_regions
+from probinv.forward import Region, Regions, regions, solution_regions
 from probinv.forward.layered import Layered
 from probinv.forward.layers import Activation, Affine, Convolution, Dense, Permutation, Reshape
 from probinv.forward.regions import _simplex
@@ -390,8 +390,12 @@ def test_layers_that_move_and_scale_take_part() -> None:
 def test_outputs_that_do_not_matter_are_left_out() -> None:
     network, x = net(2, 6, 3, seed=8), np.array([0.3, 0.1])
     y = numpy_net(network, x[None])[0]
-    found = solution_regions(network, [y[0], np.nan, np.nan], bounds=(-1.0, 1.0))
+    found = solution_regions(network, [y[0], np.nan, np.nan], bounds=([-1.0, -4.0], [1.0, 2.0]))
     assert found.complete
+    for region in found.regions:
+        np.testing.assert_allclose(region.basis.T @ region.basis, 1, atol=1e-12)
+    off = np.abs(numpy_net(network, x[None] + 1)[0, 0] - y[0])
+    np.testing.assert_allclose(regions._errors(network, found.wish, x[None] + 1), [off], rtol=1e-12)
     assert any(holds(region, x) for region in found.regions)
     np.testing.assert_allclose(numpy_net(network, found.members)[:, 0], y[0], atol=1e-12)
     assert found.error.max() < 1e-12
