@@ -34,6 +34,7 @@ from .forward import check_source as check_source
 from .forward import load_network as load_network
 from .forward import preimage as preimage
 from .forward import save_network as save_network
+from .forward import solution_regions as solution_regions
 from .likelihood import AnyOf as AnyOf
 from .likelihood import Argmax as Argmax
 from .likelihood import AtLeast as AtLeast

@@ -85,6 +85,13 @@ def _acasxu() -> Result:
     return bench_acasxu()
 
 
+def _loaders() -> Result:
+    """Seconds, values and derivatives of networks from ONNX against ONNX Runtime; needs files."""
+    from probinv.bench.loaders import bench_loaders
+
+    return bench_loaders()
+
+
 def _boltzmann_rbm() -> Result:
     """Test log-likelihood of a machine 784-500 after 400 CPU-seconds; needs MNIST (PROBINV_DATA)."""
     from probinv.bench.machines import bench_rbm
@@ -139,6 +146,7 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "resim": _resim,
     "sbibm": _sbibm,
     "acasxu": _acasxu,
+    "loaders": _loaders,
     "boltzmann-rbm": _boltzmann_rbm,
     "boltzmann-rbm-long": _boltzmann_rbm_long,
     "boltzmann-dbn": _boltzmann_dbn,

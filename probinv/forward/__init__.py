@@ -4,6 +4,7 @@ load(source)             a network in a file (ONNX, or of save_network), or in m
 as_forward(obj)          any network or callable as a forward
 Function, Layered        a JAX-traceable callable; a chain of layers
 preimage                 which x give f(x) = y, through the inverses of the layers
+solution_regions         all of them, of a small network of straight pieces: a polytope for each linear region
 Flat                     a network of inputs and outputs of any shape, as one of vectors
 output_struct            shape and dtype of f(x), without computing it
 agreement, fingerprint   does it compute, differentiate and vectorise; a hash of the network
@@ -36,6 +37,7 @@ from probinv.forward.layers import (
 from probinv.forward.loaders.chain import as_layered
 from probinv.forward.loaders.layered_file import load_network, save_network
 from probinv.forward.loaders.onnx import OnnxForward, SourceCheck, check_source
+from probinv.forward.regions import Region, Regions, solution_regions
 
 __all__ = [
     "AbstractForward",
@@ -54,6 +56,8 @@ __all__ = [
     "OnnxForward",
     "Permutation",
     "Preimage",
+    "Region",
+    "Regions",
     "Reshape",
     "SourceCheck",
     "agreement",
@@ -67,4 +71,5 @@ __all__ = [
     "output_struct",
     "preimage",
     "save_network",
+    "solution_regions",
 ]

@@ -157,7 +157,7 @@ class Solver:
         target = np.broadcast_to(self.target, (count, *self.target.shape))
         raw, missed = pull_back(self.steps, target, normal_noise(key, first, spread))
         x, jacobians = self._polished(raw) if self.polishing else (raw, 0)
-        y = np.asarray(_outputs(self.whole, x))
+        y = np.asarray(outputs(self.whole, x))
         off = np.abs(y - np.where(self.kept, self.target_whole, 0.0))[:, self.kept]
         error = off.reshape(count, -1).max(axis=1, initial=0.0)
         numbers = tuple(self.steps[k].number for k in np.flatnonzero(missed.any(axis=1)))
@@ -172,7 +172,7 @@ class Solver:
             clipped = np.clip(raw[outside], *ends)
             inside, more = polish(self.network, clipped, self.target, ends, self.polishing)
             counts[outside] += more
-            off = np.abs(np.asarray(_outputs(self.network, inside)) - self.target[None])
+            off = np.abs(np.asarray(outputs(self.network, inside)) - self.target[None])
             good = off.reshape(len(off), -1).max(axis=1) <= FOUND * (1 + np.abs(self.target).max())
             x[np.flatnonzero(outside)[good]] = inside[good]
         return x, int(counts.sum())
@@ -258,7 +258,7 @@ def as_bounds(bounds: Any, shape: tuple[int, ...]) -> Range:
 
 
 @eqx.filter_jit
-def _outputs(network: Layered, x: Any) -> jax.Array:
+def outputs(network: Layered, x: Any) -> jax.Array:
     return jax.lax.map(network, jnp.asarray(x))
 
 

@@ -285,6 +285,32 @@ def test_a_half_line_of_a_relu_is_used() -> None:
     np.testing.assert_allclose(np.maximum(box.at @ weight.T, 0), np.maximum(x @ weight.T, 0), atol=1e-10)
 
 
+@pytest.mark.parametrize(("name", "end"), [("relu6", 6.0), ("hard_tanh", 1.0), ("relu", 0.0)])
+def test_members_use_the_half_line_of_a_unit_that_is_flat(name: str, end: float) -> None:
+    """Beyond the knot with noise, of which the first row has none; never where h gives another value."""
+    inverse, sign = Activation(name).inverse((2,)), -1.0 if name == "relu" else 1.0
+    rows = np.full((4, 2), end)
+    box, missed = inverse.pull(Box.point(rows), Range.everything((2,)), noise)
+    assert not missed.any()
+    assert (sign * (box.at[1:] - end) > 0).all()
+    assert len(np.unique(box.at)) == 7
+    low, high = sorted([end - sign, end - sign / 2])
+    box, _ = inverse.pull(Box.point(rows), Range(np.full(2, low), np.full(2, high), True), noise)
+    np.testing.assert_array_equal(box.at, end)
+
+
+def test_boxes_go_back_through_scales() -> None:
+    """u <= 0 is x >= 1/2 where u = 1 - 2 x; with a scale of 0 only the shift can be had."""
+    wish = Box(np.array([[1.0, -np.inf]]), np.array([[1.0, -1.0]]), np.array([[1.0, 0.0]]))
+    box, missed = Affine([3.0, -2.0], 1.0).inverse((2,)).pull(wish, Range.everything((2,)), None)
+    assert not missed.any()
+    found = [box.low[0], box.at[0], box.high[0]]
+    np.testing.assert_array_equal(found, [[0.0, 0.5], [0.0, 1.0], [0.0, np.inf]])
+    dead = Affine([0.0, 1.0], 1.0).inverse((2,))
+    _, missed = dead.pull(Box.point(np.array([[1.0, 5.0], [1.5, 5.0]])), Range.everything((2,)), None)
+    assert missed.tolist() == [False, True]
+
+
 def test_ranges_go_through_layers() -> None:
     box = Range(np.array([-1.0, 0.0]), np.array([1.0, np.inf]), True)
     moved = Affine([-2.0, 3.0], [1.0, 0.0]).inverse((2,)).reach(box)

@@ -107,6 +107,7 @@ def test_every_member_of_a_wide_network_gives_the_output() -> None:
     members = found.members(KEY, 40)
     assert members.error.max() < 1e-13
     assert not members.projected.any()
+    assert np.abs(members.x - found.point).max(axis=1).min() > 1e-3  # the point itself is none of them
     np.testing.assert_allclose(values(WIDE, members.x), np.tile(y, (40, 1)), atol=1e-13)
     assert np.linalg.matrix_rank(members.x - members.x.mean(axis=0)) == 12  # curved: 9 dimensions in all 12
     np.testing.assert_array_equal(members.x, members.raw)
