@@ -23,7 +23,7 @@ LOOK = {
 
 
 def layers_picture(figures: dict[str, Any]) -> "Figure":
-    """One row for each network: share of targets reached, seconds a target; the free dimensions beside it.
+    """One row for each network: targets reached by each way, CPU seconds a target; free dimensions beside it.
 
     Args:
         figures: those of `bench_layers`, as they are in its JSON file.
@@ -46,7 +46,7 @@ def _label(name: str, found: dict[str, Any]) -> str:
 
 
 def _reached(axes: "Axes", figures: dict[str, Any]) -> None:
-    """A disc as dark as the share of targets reached, with the number of distinct answers in it."""
+    """A bar as long as the share of targets reached; in it the share, and the number of distinct answers."""
     for row, found in enumerate(figures.values()):
         for column, way in enumerate(WAYS):
             one = found["ways"].get(way)
@@ -74,5 +74,5 @@ def _seconds(axes: "Axes", figures: dict[str, Any]) -> None:
     axes.set_xscale("log")
     axes.grid(axis="y", color="#eeeeee")
     axes.tick_params(axis="y", length=0, labelleft=False)
-    axes.set_xlabel("seconds a target, without compiling")
+    axes.set_xlabel("CPU seconds a target, without compiling")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handletextpad=0.2, columnspacing=0.8)

@@ -31,8 +31,8 @@ WAYS: dict[str, AbstractMethod] = {
     "layers": LayerInverse(draws=ANSWERS, polish=0),
     "layers, polished": LayerInverse(draws=ANSWERS),
     "gradient": Ascent(starts=ANSWERS),
-    "NUTS": NUTS(draws=50, warmup=150, max_tree_depth=8),
-    "lifted": LiftedHMC(draws=50, warmup=100, thin=1),
+    "NUTS": NUTS(draws=25, warmup=100, max_tree_depth=8),
+    "lifted": LiftedHMC(draws=25, warmup=75, thin=1),
 }
 
 
@@ -80,8 +80,8 @@ COLUMNS = (
     "best",
     "distinct",
     "gradients",
-    "s a target",
-    "s compile",
+    "CPU s a target",
+    "compile",
 )
 NOTES = (
     f"One small network of each kind, trained for {STEPS} steps of Adam to imitate one of its kind with "
@@ -96,11 +96,11 @@ NOTES = (
     f"layers: LayerInverse without polishing, the least-norm point and {ANSWERS - 1} random members; "
     "polished: up to 20 Gauss-Newton steps on each. Left out where a layer has no inverse. gradient: Ascent "
     f"with its defaults (Adam, 500 steps) from {ANSWERS} prior draws.",
-    "NUTS: 4 x (150 + 50) transitions of at most 255 steps; lifted: LiftedHMC, 4 x (100 + 50); of both "
+    "NUTS: 4 x (100 + 25) transitions of at most 255 steps; lifted: LiftedHMC, 4 x (75 + 25); of both "
     f"{ANSWERS} draws. Tolerance of the wish: {SIGMA:.1%} of the deviation, so that of the draws of a "
     "perfect sampler about 0.954^outputs lie within.",
-    "s a target: without compiling, median. s compile: tracing and compiling, of all targets together, "
-    "nearly all of it for the first.",
+    "CPU s a target: of the process, all its threads together; median of all targets but the first. compile: "
+    "what the first takes beyond that.",
 )
 
 

@@ -52,7 +52,15 @@ def run(args: argparse.Namespace) -> int:
             json.dump(figures, file, indent=1)
     if args.picture:
         for draw, found in pictures:
-            draw(found).savefig(args.picture)
+            _save(draw(found), args.picture)
         if not pictures:
             print(f"no picture: {', '.join(figures) or 'nothing that was run'} has none")
     return 0
+
+
+def _save(figure: Any, file: str) -> None:
+    """As its ending says; of an SVG the letters stay letters, and the same figures give the same file."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "probinv"}):
+        figure.savefig(file, metadata={"Date": None} if file.endswith(".svg") else None)

@@ -120,7 +120,7 @@ def test_the_bench(
     assert call("bench", "--list") == 0
     assert capsys.readouterr().out.splitlines() == ["first   Measures one thing.", "second"]
     drawn: list[str] = []
-    figure = SimpleNamespace(savefig=drawn.append)
+    figure = SimpleNamespace(savefig=lambda file, metadata: drawn.append(file))
     third = second()._replace(
         figures={"one": 1}, draw=lambda figures: figure if figures == {"one": 1} else None
     )
