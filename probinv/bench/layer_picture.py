@@ -51,7 +51,8 @@ def _reached(axes: "Axes", figures: dict[str, Any]) -> None:
         for column, way in enumerate(WAYS):
             one = found["ways"].get(way)
             if one is None:
-                axes.text(column, row, "no inverse", ha="center", va="center", color="#999999", fontsize=7)
+                text = "no inverse" if way.startswith("layers") else "not run"
+                axes.text(column, row, text, ha="center", va="center", color="#999999", fontsize=7)
                 continue
             share = one["reached"]
             axes.barh(row, 0.84, left=column - 0.42, height=0.74, color="#eeeeee")
