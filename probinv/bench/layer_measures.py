@@ -101,7 +101,7 @@ def singular_values(network: AbstractForward, x: np.ndarray) -> Float[np.ndarray
 
 
 def free_dimensions(values: Float[np.ndarray, "rows k"], size: int) -> np.ndarray:
-    """n - rank J of n = `size` inputs: singular values below 1e-8 of the largest, and zeros, do not count."""
+    """n - rank J of n = `size` inputs: singular values below 1e-8 of the largest do not count."""
     return size - _counted(values).sum(axis=1)
 
 
@@ -112,7 +112,7 @@ def condition(values: Float[np.ndarray, "rows k"]) -> np.ndarray:
 
 
 def _counted(values: np.ndarray) -> np.ndarray:
-    return (values > RANK * values[:, :1]) & (values > 0)
+    return values > RANK * values[:, :1]
 
 
 def targets_of(network: AbstractForward, shape: tuple[int, ...], count: int, seed: int = 0) -> Targets:
