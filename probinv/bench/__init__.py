@@ -71,6 +71,13 @@ def _resim() -> Result:
     return bench_resim()
 
 
+def _layers() -> Result:
+    """18 small networks, from dense to transformer, against five ways back: reached, distinct, dimension."""
+    from probinv.bench.layers import bench_layers
+
+    return bench_layers()
+
+
 def _sbibm() -> Result:
     """C2ST against sbibm's reference draws, with the true likelihood; needs its files (PROBINV_DATA)."""
     from probinv.bench.sbibm import bench_sbibm
@@ -144,6 +151,7 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "waiting": _waiting,
     "kinematics": _kinematics,
     "resim": _resim,
+    "layers": _layers,
     "sbibm": _sbibm,
     "acasxu": _acasxu,
     "loaders": _loaders,

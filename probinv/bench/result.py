@@ -1,7 +1,10 @@
 """What a benchmark returns: figures for a machine, a table for a person."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Result(NamedTuple):
@@ -12,12 +15,14 @@ class Result(NamedTuple):
         columns: the table's headings.
         rows: the table's rows.
         notes: sentences that say how it was measured.
+        draw: a picture of the figures, where there is one.
     """
 
     figures: dict[str, Any]
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str]
+    draw: "Callable[[dict[str, Any]], Figure] | None" = None
 
     def text(self) -> str:
         """The table and the notes, as plain text."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -118,6 +119,21 @@ def test_the_bench(
     assert "first" not in capsys.readouterr().out
     assert call("bench", "--list") == 0
     assert capsys.readouterr().out.splitlines() == ["first   Measures one thing.", "second"]
+    drawn: list[str] = []
+    figure = SimpleNamespace(savefig=lambda file, metadata: drawn.append(file))
+    third = second()._replace(
+        figures={"one": 1}, draw=lambda figures: figure if figures == {"one": 1} else None
+    )
+    monkeypatch.setattr(bench, "BENCHES", {"first": first, "third": lambda: third})
+    assert call("bench", "third") == 0
+    assert drawn == []
+    assert call("bench", "--picture", "x.png") == 0
+    assert drawn == ["x.png"]
+    assert "no picture" not in capsys.readouterr().out
+    assert call("bench", "first", "--picture", "x.png") == 0
+    assert drawn == ["x.png"]
+    assert "no picture" in capsys.readouterr().out
+    monkeypatch.setattr(bench, "BENCHES", {"first": first, "second": second})
     assert call("bench", "secnod") == 2
     assert "did you mean second?" in capsys.readouterr().err
 
