@@ -136,7 +136,7 @@ CASES: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str, Any]
     "saved model": (layer(class_name="TFSMLayer", registered_name=None), "holds a TFSMLayer", InputError),
     "words": (layer(class_name="StringLookup", registered_name=None), "layer StringLookup", InputError),
     "unknown layer": (layer(class_name="Denser", registered_name=None), "Denser", FileError),
-    "unknown activation": (setting(activation="frobnicate"), "frobnicate|could not be deserialized", FileError),
+    "unknown activation": (setting(activation="frobnicate"), "frobnicate|could not", FileError),
     "huge": (setting(units=2**40), "'units' is", FileError),
     "wide": (setting(units=2**25), "could not be loaded|shape", FileError),
     "huge input": (
