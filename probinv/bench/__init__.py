@@ -78,6 +78,13 @@ def _layers() -> Result:
     return bench_layers()
 
 
+def _regions() -> Result:
+    """All solutions of twelve ReLU networks, region by region: how many, and in how many seconds."""
+    from probinv.bench.regions import bench_regions
+
+    return bench_regions()
+
+
 def _sbibm() -> Result:
     """C2ST against sbibm's reference draws, with the true likelihood; needs its files (PROBINV_DATA)."""
     from probinv.bench.sbibm import bench_sbibm
@@ -152,6 +159,7 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "kinematics": _kinematics,
     "resim": _resim,
     "layers": _layers,
+    "regions": _regions,
     "sbibm": _sbibm,
     "acasxu": _acasxu,
     "loaders": _loaders,

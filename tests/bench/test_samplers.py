@@ -216,5 +216,6 @@ def complete(result: Result) -> Result:
 def test_the_benches_of_samplers_are_registered() -> None:
     names = {"samplers", "tolerances", "toy", "modes", "waiting", "kinematics", "resim", "sbibm"}
     machines = {"rbm", "rbm-long", "dbn", "imagine", "autoencoder", "epoch"}
-    names |= {"foundation", "calibration", "acasxu", "loaders", *(f"boltzmann-{name}" for name in machines)}
+    names |= {"foundation", "calibration", "acasxu", "loaders", "layers", "regions"}
+    names |= {f"boltzmann-{name}" for name in machines}
     assert names == BENCHES.keys()
