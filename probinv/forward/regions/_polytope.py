@@ -20,11 +20,12 @@ FLAT = 1e-8
 class Region:
     """{ x : A x = b, C x <= d }: the solutions of f(x) = Y* on one pattern of the activations.
 
+    Each input reaches from low to high over it, two arrays of the shape of x.
+
     Attributes:
         dimension: of the set; 0 for a single point.
         point: of the shape of x, in the middle: of the largest ball inside the set.
         basis: (n, dimension), orthonormal: the set lies in point + the span of it.
-        low, high: the smallest and largest value of each input over it, of the shape of x.
         pattern: per activation layer, the number of the straight piece of every unit, from the left
             (relu: 0 off, 1 on); last activations that were undone are left out.
         matrix, target: A (m, n) and b: f is A x + const on this pattern; n = inputs in row-major order.
