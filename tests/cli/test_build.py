@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
 import pytest
 
@@ -229,6 +230,18 @@ def test_a_network_may_be_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFix
     text = text.replace("[0.3, 0.3, nan]", "[0.3, nan]")
     assert call("invert", write(tmp_path, text), "--dry-run") == 2
     assert "y_star" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # in saving, by Keras itself
+def test_a_network_may_be_a_keras_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("keras", reason="there is no Keras")
+    from tests.forward.keras_models import mlp
+
+    with jax.numpy_rank_promotion("allow"):
+        mlp().save(tmp_path / "net.keras")
+    text = changed('"net.npz"', '"net.keras"').replace("low = -1.0", "low = [-1.0, -1.0, -1.0]")
+    assert call("invert", write(tmp_path, text), "--dry-run") == 0
+    assert "net.keras, (3,) -> (2,)" in capsys.readouterr().out
 
 
 def test_a_dry_run_says_what_it_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
