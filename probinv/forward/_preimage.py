@@ -208,20 +208,7 @@ def preimage(network: Any, y: Any, *, bounds: Any = None, polish: int = 0) -> Pr
         InputError: the network has no layers, one of them no known inverse, or y not its output's shape.
         ResourceError: the factors would not fit into memory.
     """
-    layered = as_forward(network)
-    if not isinstance(layered, Layered):
-        raise InputError(
-            f"a {type(layered).__name__} has no layers to go back through",
-            "only a Layered network is known layer by layer",
-            "make one with Layered.from_arrays, or sample with probinv.invert",
-        )
-    target = as_array("y", y, allow_nan=True)
-    if target.shape != layered.output_shape or np.isnan(target).all():
-        raise InputError(
-            f"y has shape {target.shape} and {int(np.isfinite(target).sum())} numbers",
-            f"the network gives outputs of shape {layered.output_shape}",
-            "give one output without a batch axis, NaN where an entry does not matter",
-        )
+    layered, target = chain_and_wish(network, y)
     as_count("polish", polish, least=0)
     solver = Solver(layered, target, as_bounds(bounds, layered.input_shape), polish)
     with double_precision():
@@ -239,6 +226,29 @@ def preimage(network: Any, y: Any, *, bounds: Any = None, polish: int = 0) -> Pr
         layers=facts,
         solver=solver,
     )
+
+
+def chain_and_wish(network: Any, y: Any) -> tuple[Layered, np.ndarray]:
+    """The network as layers, and Y* as an array of its output's shape, NaN where an entry does not matter.
+
+    Raises:
+        InputError: it has no layers, or Y* another shape or no number.
+    """
+    layered = as_forward(network)
+    if not isinstance(layered, Layered):
+        raise InputError(
+            f"a {type(layered).__name__} has no layers to go back through",
+            "only a Layered network is known layer by layer",
+            "make one with probinv.as_layered or Layered.from_arrays, or sample with probinv.invert",
+        )
+    target = as_array("y", y, allow_nan=True)
+    if target.shape != layered.output_shape or np.isnan(target).all():
+        raise InputError(
+            f"y has shape {target.shape} and {int(np.isfinite(target).sum())} numbers",
+            f"the network gives outputs of shape {layered.output_shape}",
+            "give one output without a batch axis, NaN where an entry does not matter",
+        )
+    return layered, target
 
 
 def as_bounds(bounds: Any, shape: tuple[int, ...]) -> Range:

@@ -11,6 +11,22 @@ from probinv._errors import InputError
 from probinv._typing import X, Y
 
 
+def one_input(x: X, shape: tuple[int, ...] | None) -> X:
+    """x as floats, in the precision of now: float64 inside `double_precision`, else float32.
+
+    Raises:
+        InputError: it is not of the shape, where that is known.
+    """
+    x = jnp.asarray(x, dtype=float)
+    if shape not in (None, x.shape):
+        raise InputError(
+            f"x has shape {x.shape}",
+            f"the network takes inputs of shape {shape}",
+            "give one input without a batch axis, or use jax.vmap",
+        )
+    return x
+
+
 def single(call: Callable[[Any], Any], x: X, *, batched: bool) -> Y:
     """y = call(x), or y = call(x[None])[0] for a callable that takes a batch.
 

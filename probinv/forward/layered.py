@@ -5,11 +5,11 @@ from itertools import pairwise
 from typing import Any, final
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from probinv._errors import InputError
 from probinv._typing import X, Y
 from probinv.forward._base import AbstractForward
+from probinv.forward._single import one_input
 from probinv.forward.function import as_shape
 from probinv.forward.layers import AbstractLayer, Activation, Dense
 
@@ -107,14 +107,7 @@ class Layered(AbstractForward):
         return Layered(self.layers[:-1], self._input_shape)
 
     def __call__(self, x: X) -> Y:
-        # float is float64 inside double_precision and float32 outside, whatever the weights are stored in
-        y = jnp.asarray(x, dtype=float)
-        if y.shape != self._input_shape:
-            raise InputError(
-                f"x has shape {y.shape}",
-                f"the network takes inputs of shape {self._input_shape}",
-                "give one input without a batch axis, or use jax.vmap",
-            )
+        y = one_input(x, self._input_shape)
         for layer in self.layers:
             y = layer(y)
         return y

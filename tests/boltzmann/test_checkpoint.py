@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from probinv._errors import FileError
 from probinv.boltzmann.machine import new_machine
+from probinv.boltzmann.stack import Layer
 from probinv.boltzmann.training import Course, Learning, Trained, Training
 from probinv.boltzmann.training._checkpoint import Checkpoint, pack_history, unpack_history
 from probinv.boltzmann.units import Bernoulli, Gaussian, Joined
@@ -164,3 +165,18 @@ def test_history_with_nan_comes_back() -> None:
     history = [{"epoch": 1.0, "gap": float("nan")}, {"epoch": 2.0, "gap": 0.5}]
     assert repr(unpack_history(*pack_history(history))) == repr(history)
     assert unpack_history(*pack_history([])) == []
+
+
+def test_a_checkpoint_above_other_layers_is_refused(tmp_path: Path) -> None:
+    """The rows are the same, what goes up from them is not."""
+
+    def above(seed: int) -> Course:
+        last = new_machine(Bernoulli(5), Bernoulli(4), jax.random.key(seed))
+        machine = new_machine(Bernoulli(4), Bernoulli(2), jax.random.key(1))
+        return Course(Learning(machine, below=(Layer.of(last),)), ROWS, SETTINGS)
+
+    one, same_one, other_one = above(0), above(0), above(1)
+    Checkpoint(one, tmp_path / "c").save(one)
+    assert Checkpoint(same_one, tmp_path / "c").resume(same_one)
+    with pytest.raises(FileError, match="another training"):
+        Checkpoint(other_one, tmp_path / "c").resume(other_one)

@@ -1,5 +1,6 @@
 """Networks that are chains of layers, whatever their framework, as `Layered`."""
 
+import math
 from typing import Any
 
 from probinv._errors import InputError
@@ -31,7 +32,7 @@ def as_layered(network: Any) -> Layered:
     Raises:
         InputError: it is no such chain; the layer that breaks it is named.
     """
-    forward = network if isinstance(network, AbstractForward) else as_forward(network)
+    forward = as_forward(network)
     match forward:
         case Layered():
             return forward
@@ -58,14 +59,13 @@ def _size(forward: AbstractForward, layers: list[Any]) -> int:
     """The number of inputs: of the network, else of its first layer with a weight."""
     shape = forward.input_shape
     if shape is not None:
-        size = 1
-        for part in shape:
-            size *= part
-        return size
+        return math.prod(shape)
     for layer in layers:
         if hasattr(layer, "weight"):
             return int(layer.weight.shape[1])
         for array in (getattr(layer, "scale", None), getattr(layer, "shift", None)):
             if array is not None and array.ndim == 1:
                 return int(array.shape[0])
-    raise InputError("the number of inputs is not known", "no layer of the chain says it", "")
+    raise InputError(
+        "the number of inputs is not known", "no layer of the chain says it", "use the network as it is"
+    )

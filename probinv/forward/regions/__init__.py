@@ -6,11 +6,10 @@ from typing import Any, final
 import jax
 import numpy as np
 
-from probinv._checks import as_array, as_count, double_precision
+from probinv._checks import as_count, double_precision
 from probinv._errors import InputError
 from probinv._typing import PRNGKey
-from probinv.forward._load import as_forward
-from probinv.forward._preimage import as_bounds, outputs
+from probinv.forward._preimage import as_bounds, chain_and_wish, outputs
 from probinv.forward.layered import Layered
 from probinv.forward.regions._bounds import Problem, problem_of
 from probinv.forward.regions._pieces import stages_of
@@ -107,20 +106,7 @@ def solution_regions(
         InputError: a layer is neither affine nor of straight pieces, y is not of the output's shape, or a
             bound is infinite.
     """
-    layered = as_forward(network)
-    if not isinstance(layered, Layered):
-        raise InputError(
-            f"a {type(layered).__name__} has no layers to go through",
-            "only a Layered network is known layer by layer",
-            "make one with Layered.from_arrays, or of an ONNX network with probinv.as_layered",
-        )
-    target = as_array("y", y, allow_nan=True)
-    if target.shape != layered.output_shape or np.isnan(target).all():
-        raise InputError(
-            f"y has shape {target.shape} and {int(np.isfinite(target).sum())} numbers",
-            f"the network gives outputs of shape {layered.output_shape}",
-            "give one output without a batch axis, NaN where an entry does not matter",
-        )
+    layered, target = chain_and_wish(network, y)
     box = as_bounds(bounds, layered.input_shape)
     if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
         raise InputError(

@@ -5,11 +5,10 @@ from typing import Any, final
 import equinox as eqx
 import jax.numpy as jnp
 
-from probinv._errors import InputError
 from probinv._typing import X, Y
 from probinv.forward._base import AbstractForward
 from probinv.forward._leaves import device_leaf
-from probinv.forward._single import single
+from probinv.forward._single import one_input, single
 from probinv.forward.loaders._noise import check_no_noise
 from probinv.forward.loaders.keras.program import Program
 
@@ -43,13 +42,7 @@ class KerasForward(AbstractForward):
         return self._input_shape
 
     def __call__(self, x: X) -> Y:
-        x = jnp.asarray(x, dtype=float)
-        if self._input_shape not in (None, x.shape):
-            raise InputError(
-                f"x has shape {x.shape}",
-                f"the network takes inputs of shape {self._input_shape}",
-                "give one input without a batch axis, or use jax.vmap",
-            )
+        x = one_input(x, self._input_shape)
         weights = [device_leaf(leaf) for leaf in self.weights]
 
         def call(seeds: list[Any], x: X) -> Y:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from probinv._errors import InputError
 from probinv._typing import X, Y
 from probinv.forward._base import AbstractForward
+from probinv.forward._single import one_input
 from probinv.forward.loaders.onnx.run import Graph, run
 
 
@@ -58,13 +59,7 @@ class OnnxForward(AbstractForward):
         return self.graph.outputs[0]
 
     def __call__(self, x: X) -> Y:
-        x = jnp.asarray(x, dtype=float)
-        if self._input_shape not in (None, x.shape):
-            raise InputError(
-                f"x has shape {x.shape}",
-                f"the network takes inputs of shape {self._input_shape}",
-                "give one input without a batch axis, or use jax.vmap",
-            )
+        x = one_input(x, self._input_shape)
         weights = {name: jnp.asarray(weight, dtype=float) for name, weight in self.weights.items()}
         (y,) = run(self.graph, {self.input_name: x[None] if self.batch_axis else x, **weights})
         y = jnp.asarray(y)
