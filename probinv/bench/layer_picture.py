@@ -57,8 +57,8 @@ def _reached(axes: "Axes", figures: dict[str, Any]) -> None:
             share = one["reached"]
             axes.barh(row, 0.84, left=column - 0.42, height=0.74, color="#eeeeee")
             axes.barh(row, 0.84 * share, left=column - 0.42, height=0.74, color=COLOURS[column], alpha=0.45)
-            many = f", {one['distinct']:g}" if share else ""
-            axes.text(column, row, f"{share:.0%}{many}", ha="center", va="center", fontsize=8)
+            many = f", {one['distinct']:.0f}" if share else ""
+            axes.text(column, row, f"{share:.0%}{many}", ha="center", va="center", fontsize=7)
     axes.set_xticks(range(len(WAYS)), HEADS)
     axes.set_xlim(-0.5, len(WAYS) - 0.5)
     axes.xaxis.tick_top()
