@@ -148,7 +148,8 @@ def test_directed_layers_climb_their_likelihoods(key: jax.Array, x64: None) -> N
     rows = jnp.asarray(bits(NX)[:8])
     s, t = draws_above(stack.layers, key, rows)
     dreamt, cause = sleep(stack, key, jnp.asarray(bits(NT)))
-    stepped = layer_step(own, (s, t), (dreamt, cause), jnp.asarray(0.5))
+    share = jax.nn.softmax(jax.random.normal(key, len(dreamt)))
+    stepped = layer_step(own, (s, t), (dreamt, cause), share, jnp.asarray(0.5))
 
     def generation(weight, bias):
         theta = t @ weight.T + bias[None]
@@ -156,7 +157,7 @@ def test_directed_layers_climb_their_likelihoods(key: jax.Array, x64: None) -> N
 
     def recognition(weight, bias):
         theta = dreamt @ weight + bias[None]
-        return jnp.mean(jnp.sum(cause * theta - jax.nn.softplus(theta), axis=1))
+        return share @ jnp.sum(cause * theta - jax.nn.softplus(theta), axis=1)
 
     down = jax.grad(generation, (0, 1))(jnp.asarray(own.down_weight), jnp.asarray(own.down_bias))
     up = jax.grad(recognition, (0, 1))(jnp.asarray(own.up_weight), jnp.asarray(own.up_bias))

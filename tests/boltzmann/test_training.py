@@ -92,7 +92,7 @@ def gradients(name: str) -> tuple[Gradient, Gradient, Gradient, tuple[np.ndarray
 
         def one(row: Any) -> Gradient:
             up = machine.up(jnp.concatenate([data, row[None]]))
-            return gradient(machine, data, row[None], up, centre)[0]
+            return gradient(machine, data, row[None], jnp.ones(1), up, centre)[0]
 
         return jax.tree.map(lambda each: jnp.tensordot(p, each, axes=1), jax.vmap(one)(v))
 

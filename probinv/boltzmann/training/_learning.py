@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from probinv._errors import InputError
 from probinv._typing import PRNGKey
+from probinv.boltzmann.labels import require_labels
 from probinv.boltzmann.machine import Machine
 from probinv.boltzmann.stack import Layer, draws_above, means_above
 from probinv.boltzmann.training._monitor import look
@@ -35,7 +37,12 @@ class Learning:
         self.machine, self.state, self.below = machine, state, below
 
     def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> State:
-        """Chains at draws of h given rows of the data."""
+        """Chains at draws of h given rows of the data.
+
+        Raises:
+            InputError: chains are to keep their labels, and there are none, or fewer chains than labels.
+        """
+        chains = chains_of(self.machine, batches, settings)
         if self.state is not None:
             state = jax.tree.map(jnp.asarray, self.state)
             if bool(settings.momentum) != isinstance(state.velocity, Gradient):
@@ -43,7 +50,6 @@ class Learning:
             return state._replace(trajectory=state.trajectory if settings.swaps else None)
         machine = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.machine)
         first = np.asarray(self._seen(dense(batches.rows[: max(10 * batches.size, 1000)])))
-        chains = settings.chains or batches.size
         key_chain, key_ladder = jax.random.split(jax.random.fold_in(key, 2**31))
         trajectory = begin_trajectory(machine, key_ladder, chains) if settings.swaps else None
         theta = machine.up(jnp.asarray(np.resize(first, (chains, first.shape[1])), jnp.float32))
@@ -107,6 +113,18 @@ def draws_of_rows(binarise: bool, below: tuple[Layer, ...], batches: Any, step: 
         return jnp.concatenate([states[-1], rows[:, split:]], axis=1)
 
     return jax.vmap(one)(step + jnp.arange(len(batches)), jnp.asarray(batches))
+
+
+def chains_of(machine: Machine, batches: Batches, settings: Training) -> int:
+    """How many persistent chains; an InputError where they could not keep a label each."""
+    chains = settings.chains or batches.size
+    if settings.conditional and chains < (classes := require_labels(machine).classes):
+        raise InputError(
+            f"there are {chains} chains for {classes} labels",
+            "with conditional each keeps one",
+            f"set chains={classes} or more",
+        )
+    return chains
 
 
 def zero_like(machine: Machine, settings: Training) -> Gradient | Array:

@@ -32,6 +32,9 @@ class Training(eqx.Module):
         weight_decay: the weights shrink by so much of the rate in every update.
         discriminative: weight of log p(label | the rest) beside the likelihood, for machines with label units
             (Larochelle and Bengio 2008).
+        conditional: climb log p(the rest | label) in place of log p(the rest, label): chains keep their
+            labels, as they do when a label is imagined (close to Carbone et al. 2023, arXiv 2307.06797).
+            Needs `discriminative`, by which alone the biases of the labels then learn.
         binarise: draw 0 or 1 anew from rows that hold probabilities, in each update.
         swaps: with "pcd": every so many updates the chains exchange their states with those of machines that
             were saved along the training (parallel trajectory tempering, Bereux et al. 2025, arXiv 2405.15376
@@ -55,6 +58,7 @@ class Training(eqx.Module):
     momentum: float = 0.0
     weight_decay: float = 0.0
     discriminative: float = 0.0
+    conditional: bool = False
     binarise: bool = True
     swaps: int = 0
     snapshots: int = 0
@@ -74,6 +78,14 @@ class Training(eqx.Module):
             raise InputError(
                 "discriminative is negative", f"got {self.discriminative!r}", "it is a weight: 0 for none"
             )
+        if self.conditional and not self.discriminative:
+            raise InputError(
+                "conditional is set without discriminative",
+                "p(rest | label) says nothing of the labels' biases",
+                "set discriminative too, for example to 1.0",
+            )
+        if self.conditional and self.swaps:
+            raise InputError("conditional and swaps are both set", "swaps do not keep a label", "set one")
         if self.negative not in METHODS:
             raise InputError(f"negative is {self.negative!r}", "it names the chains", 'give "pcd" or "cd"')
         if self.swaps and self.negative != "pcd":
@@ -83,7 +95,12 @@ class Training(eqx.Module):
     def static(self) -> Static:
         """What the compiled program depends on."""
         return Static(
-            self.steps, self.negative == "pcd", self.momentum > 0, self.binarise, self.discriminative > 0
+            self.steps,
+            self.negative == "pcd",
+            self.momentum > 0,
+            self.binarise,
+            self.discriminative > 0,
+            self.conditional,
         )
 
     @property

@@ -18,6 +18,7 @@ type Rows = Float[Array, "batch nv"]
 type Codes = Float[Array, "batch nh"]
 type Chains = Float[Array, "chains nh"]
 type Dreams = Float[Array, "chains nv"]
+type Share = Float[Array, " chains"]
 type Both = Float[Array, "rows nh"]
 
 
@@ -29,6 +30,7 @@ class Static(NamedTuple):
     momentum: bool
     binarise: bool
     discriminative: bool
+    conditional: bool = False
 
 
 class Knobs(NamedTuple):
@@ -73,20 +75,23 @@ class Gradient(NamedTuple):
     units: Any
 
 
-def negative(machine: Machine, key: PRNGKey, h: Chains, steps: int) -> Dreams:
-    """v after `steps` turns v ~ p(v | h), h ~ p(h | v) that begin with h."""
+def negative(machine: Machine, key: PRNGKey, h: Chains, steps: int, label: Array | None = None) -> Dreams:
+    """v after `steps` turns v ~ p(v | h), h ~ p(h | v) that begin with h; its last entries are `label`."""
+
+    def down(key: PRNGKey, h: Chains) -> Dreams:
+        v = machine.visible.sample(key, machine.down(h))
+        return v if label is None else jnp.concatenate([v[:, : -label.shape[1]], label], axis=1)
 
     def turn(i: Count, v: Dreams) -> Dreams:
         key_h, key_v = jax.random.split(jax.random.fold_in(key, i))
-        h = machine.hidden.sample(key_h, machine.up(v))
-        return machine.visible.sample(key_v, machine.down(h))
+        return down(key_v, machine.hidden.sample(key_h, machine.up(v)))
 
-    v = machine.visible.sample(jax.random.fold_in(key, 0), machine.down(h))
+    v = down(jax.random.fold_in(key, 0), h)
     return jax.lax.fori_loop(1, steps, turn, v) if steps > 1 else v
 
 
 def gradient(
-    machine: Machine, data: Rows, model: Dreams, up: Both, centre: tuple[Array, Array]
+    machine: Machine, data: Rows, model: Dreams, share: Share, up: Both, centre: tuple[Array, Array]
 ) -> tuple[Gradient, Both]:
     """d/dp mean(-F(data)) - mean(-F(model)) with centred statistics.
 
@@ -99,25 +104,26 @@ def gradient(
     Args:
         machine: the parameters.
         data, model: rows of the data and of the chains.
+        share: weight of each of the chains in their mean.
         up: natural parameters of h given the data and, below them, given the model's rows.
         centre: (mu, lambda).
 
     Returns:
         The direction, and E[h | v] in the order of `up`.
     """
-    rows, n = len(data), len(model)
+    rows = len(data)
     mu, lamb = centre
     h = machine.hidden.mean(up)
-    left = jnp.concatenate([(data - mu[None]) / rows, (mu[None] - model) / n])
+    left = jnp.concatenate([(data - mu[None]) / rows, (mu[None] - model) * share[:, None]])
     right = h - lamb[None]
     # dW lambda and dW^T mu through the rows: cheaper than through dW
-    visible_bias = data.mean(axis=0) - model.mean(axis=0) - (right @ lamb) @ left
-    hidden_bias = h[:rows].mean(axis=0) - h[rows:].mean(axis=0) - (left @ mu) @ right
+    visible_bias = data.mean(axis=0) - share @ model - (right @ lamb) @ left
+    hidden_bias = h[:rows].mean(axis=0) - share @ h[rows:] - (left @ mu) @ right
 
     def fit(units: Any) -> Scalar:
         visible, hidden = eqx.combine(units, (machine.visible, machine.hidden))
         value = visible.log_base(jnp.concatenate([data, model])) + hidden.log_partition(up)
-        return value[:rows].mean() - value[rows:].mean()
+        return value[:rows].mean() - share @ value[rows:]
 
     units = jax.grad(fit)(parameters((machine.visible, machine.hidden)))
     return Gradient(left.T @ right, visible_bias, hidden_bias, units), h
@@ -130,12 +136,14 @@ class Climb(NamedTuple):
         way: the direction of ascent.
         hidden: E[h | v] of the batch.
         model: v of the chains.
+        share: weight of each chain.
         chain: h of the chains, to go on from.
     """
 
     way: Gradient
     hidden: Codes
     model: Dreams
+    share: Share
     chain: Chains
 
 
@@ -150,23 +158,36 @@ def climb(
 ) -> Climb:
     """The direction in which the likelihood of the batch grows, and the chains a little later."""
     key_model, key_chain = jax.random.split(key)
-    rows = len(data)
+    rows, n = len(data), len(chain) if static.persistent else len(data)
+    label, share = None, jnp.full(n, 1 / n, data.dtype)
+    if static.conditional:
+        classes = require_labels(machine).classes
+        label = data[:, -classes:]
+        if static.persistent:
+            label, share = chain_labels(n, label)
     if static.persistent:
-        model = negative(machine, key_model, chain, static.steps)
+        model = negative(machine, key_model, chain, static.steps, label)
         up = machine.up(jnp.concatenate([data, model]))
         chain = machine.hidden.sample(key_chain, up[rows:])
     else:
         first = machine.up(data)
         h = machine.hidden.sample(key_chain, first)
-        model = negative(machine, key_model, h, static.steps)
+        model = negative(machine, key_model, h, static.steps, label)
         chain = h[: len(chain)] if rows >= len(chain) else chain  # for the monitor alone
         up = jnp.concatenate([first, machine.up(model)])
-    way, h = gradient(machine, data, model, up, centre)
+    way, h = gradient(machine, data, model, share, up, centre)
     if static.discriminative:
         more = discriminative_gradient(machine, data)
         way = jax.tree.map(lambda a, b: a + knobs.discriminative * b, way, more)
     way = way._replace(weight=way.weight - knobs.weight_decay * machine.weight)
-    return Climb(way, h[:rows], model, chain)
+    return Climb(way, h[:rows], model, share, chain)
+
+
+def chain_labels(chains: int, labels: Rows) -> tuple[Dreams, Share]:
+    """The label that each chain keeps, in turns, and what it then weighs: as often as it is in the batch."""
+    rows, classes = labels.shape
+    own = jax.nn.one_hot(jnp.arange(chains) % classes, classes, dtype=labels.dtype)
+    return own, own @ (labels.sum(axis=0) / own.sum(axis=0)) / rows
 
 
 def discriminative_gradient(machine: Machine, data: Rows) -> Gradient:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from probinv._typing import Count, PRNGKey, Scalar
 from probinv.boltzmann.stack import Layer, Stack, draws_above, means_above
+from probinv.boltzmann.training._learning import chains_of
 from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
 from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved, toward
@@ -44,7 +45,9 @@ def sleep(stack: Stack, key: PRNGKey, t: Rows) -> list[Rows]:
     return states[::-1]
 
 
-def layer_step(layer: Layer, awake: tuple[Rows, Rows], asleep: tuple[Rows, Rows], rate: Scalar) -> Layer:
+def layer_step(
+    layer: Layer, awake: tuple[Rows, Rows], asleep: tuple[Rows, Rows], share: Array, rate: Scalar
+) -> Layer:
     """Down weights learn to give back what was seen awake, up weights what was dreamt:
 
     dD = <(s - E[s | t]) t^T>_wake,     dU = <s (t - E[t | s])^T>_sleep.
@@ -52,7 +55,7 @@ def layer_step(layer: Layer, awake: tuple[Rows, Rows], asleep: tuple[Rows, Rows]
     s, t = awake
     missed = (s - layer.below.mean(layer.down(t))) / len(s)
     dreamt, cause = asleep
-    unseen = (cause - layer.above.mean(layer.up(dreamt))) / len(dreamt)
+    unseen = (cause - layer.above.mean(layer.up(dreamt))) * share[:, None]
     return Layer(
         layer.below,
         layer.above,
@@ -79,7 +82,7 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
     found = climb(static, knobs, stack.top, data, state.chain, centre, key_climb)
     asleep = sleep(stack, key_sleep, found.model[:, : stack.features])
     layers = tuple(
-        layer_step(layer, (awake[i], awake[i + 1]), (asleep[i], asleep[i + 1]), rate)
+        layer_step(layer, (awake[i], awake[i + 1]), (asleep[i], asleep[i + 1]), found.share, rate)
         for i, layer in enumerate(stack.layers)
     )
     stack = Stack(layers, moved(stack.top, found.way, rate))
@@ -126,13 +129,18 @@ class FineTuning:
         self.stack = stack
 
     def begin(self, batches: Batches, settings: Training, key: PRNGKey) -> Tuning:
-        """Chains of the memory at random states of its hidden units."""
+        """Chains of the memory at random states of its hidden units.
+
+        Raises:
+            InputError: see `chains_of`.
+        """
+        chains = chains_of(self.stack.top, batches, settings)
         stack = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.stack)
         first = jnp.asarray(dense(batches.rows[: max(10 * batches.size, 1000)]))
         split = first.shape[1] - stack.classes
         seen = jnp.concatenate([stack.recognise(first[:, :split]), first[:, split:]], axis=1)
         top = stack.top
-        theta = jnp.broadcast_to(top.hidden_bias, (settings.chains or batches.size, top.hidden.size))
+        theta = jnp.broadcast_to(top.hidden_bias, (chains, top.hidden.size))
         return Tuning(
             stack,
             stack,

@@ -1,0 +1,164 @@
+"""Learning p(rest | label): the gradient, chains that keep their labels, the law in the end."""
+
+from dataclasses import replace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from probinv import InputError
+from probinv._checks import double_precision
+from probinv.boltzmann.machine import Machine, new_machine
+from probinv.boltzmann.rbm import RBM
+from probinv.boltzmann.stack import Layer, Stack
+from probinv.boltzmann.training import Course, FineTuning, Learning, Training
+from probinv.boltzmann.training._step import chain_labels, climb, gradient
+from probinv.boltzmann.training._updown import update
+from probinv.boltzmann.units import Bernoulli, Joined, Softmax
+
+UNITS = Joined([Bernoulli(2), Softmax(3)])
+STATES = np.asarray(UNITS.states(), np.float64)
+SETTINGS = Training(epochs=400, batch_size=100, rate=0.3, discriminative=1.0, conditional=True)
+
+
+def machine() -> Machine:
+    rng = np.random.default_rng(1)
+    return Machine(UNITS, Bernoulli(4), rng.normal(size=(5, 4)), rng.normal(size=5), rng.normal(size=4))
+
+
+def given_label(model: Machine) -> np.ndarray:
+    """p(rest | label) of each of `STATES`, by enumeration."""
+    p = np.exp(-np.asarray(model.free_energy(jnp.asarray(STATES)), np.float64))
+    labels = STATES[:, 2:]
+    return p / (labels @ (labels.T @ p))
+
+
+def test_chains_that_keep_labels_climb_log_p_of_the_rest_given_the_label() -> None:
+    """With all states as chains, weighed by p(rest | label) and how often the label is in the batch."""
+    data = STATES[[0, 1, 4, 4, 9, 10, 10, 10]]
+    with double_precision():
+        own = jax.tree.map(jnp.asarray, machine())
+        share = given_label(own) * (STATES[:, 2:] @ data[:, 2:].mean(axis=0))
+
+        def log_conditional(model: Machine) -> jax.Array:
+            energy = -model.free_energy(jnp.asarray(STATES))
+            each = jnp.where(STATES[:, 2:].T > 0, energy[None], -jnp.inf)
+            norm = jax.nn.logsumexp(each, axis=1)
+            return (-model.free_energy(jnp.asarray(data)) - jnp.asarray(data[:, 2:]) @ norm).mean()
+
+        wanted = eqx.filter_grad(log_conditional)(own)
+        up = own.up(jnp.concatenate([data, STATES]))
+        zero = jnp.zeros(5), jnp.zeros(4)
+        found, _ = gradient(own, jnp.asarray(data), jnp.asarray(STATES), jnp.asarray(share), up, zero)
+    for name in ("weight", "visible_bias", "hidden_bias"):
+        assert np.abs(getattr(wanted, name)).max() > 1e-3
+        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-12)
+    np.testing.assert_allclose(found.visible_bias[2:], 0, atol=1e-12)
+
+
+def test_a_chain_weighs_what_its_label_weighs_in_the_batch() -> None:
+    batch = jnp.eye(3)[jnp.asarray([0, 0, 0, 2])]
+    own, share = chain_labels(7, batch)
+    assert np.argmax(own, axis=1).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    np.testing.assert_allclose(share, [0.25, 0, 0.125, 0.25, 0, 0.125, 0.25])
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("negative", ["pcd", "cd"])
+def test_every_chain_keeps_its_label(negative: Any, steps: int) -> None:
+    """Those of cd the label of their row; h is then drawn given that label."""
+    settings = Training(negative=negative, steps=steps, conditional=True, discriminative=1.0)
+    weight = np.zeros((5, 3), np.float32)
+    weight[2:] = 60 * np.eye(3)  # h tells the label
+    own = Machine(UNITS, Bernoulli(3), weight, np.zeros(5, np.float32), np.full(3, -30, np.float32))
+    data, chain = jnp.asarray(STATES[[0, 1, 1, 2, 2]], jnp.float32), jnp.zeros((5, 3))
+    centre = jnp.zeros(5), jnp.zeros(3)
+    found = climb(settings.static, settings.knobs, own, data, chain, centre, jax.random.key(0))
+    labels = chain_labels(5, data[:, 2:])[0] if negative == "pcd" else data[:, 2:]
+    np.testing.assert_array_equal(found.model[:, 2:], labels)
+    assert found.share.sum() == pytest.approx(1, abs=1e-6)
+    if negative == "pcd":
+        np.testing.assert_array_equal(found.chain, labels)
+
+
+def rows_of(p: np.ndarray, count: int) -> np.ndarray:
+    return STATES[np.random.default_rng(0).choice(len(STATES), count, p=p)].astype(np.float32)
+
+
+def test_it_learns_the_law_given_each_label_however_rare() -> None:
+    """p(rest | label) and, by the discriminative term, p(label | rest)."""
+    rng = np.random.default_rng(3)
+    inside = rng.dirichlet(np.full(4, 0.7), size=3)
+    frequency = np.array([0.7, 0.25, 0.05])
+    kind = np.argmax(STATES[:, 2:], axis=1)
+    place = (STATES[:, :2] @ [2, 1]).astype(int)
+    p = frequency[kind] * inside[kind, place]
+    rows = rows_of(p, 4000)
+    begin = new_machine(UNITS, Bernoulli(8), jax.random.key(0), mean=rows.mean(axis=0))
+    found = Course(Learning(begin), rows, SETTINGS).run(Nothing())
+    assert found.stopped == ""
+    seen = (
+        np.bincount([int(np.flatnonzero((row == STATES).all(axis=1))[0]) for row in rows], minlength=12)
+        / 4000
+    )
+    share = STATES[:, 2:] @ (STATES[:, 2:].T @ seen)
+    off = 0.5 * STATES[:, 2:].T @ np.abs(given_label(found.model) - seen / share)
+    assert off.max() < 0.04  # total variation
+    joint = np.exp(-np.asarray(found.model.free_energy(jnp.asarray(STATES)), np.float64))
+    of_rest = lambda p: np.bincount(place, p, 4)[place]  # noqa: E731
+    assert np.abs(joint / of_rest(joint) - seen / of_rest(seen)).max() < 0.05
+
+
+class Nothing:
+    def update(self, steps: int, phase: str = "") -> None:
+        """Nobody looks."""
+
+
+def test_chains_of_labels_that_a_batch_lacks_teach_nothing() -> None:
+    """Neither the memory nor, by what they dream, the layers below it."""
+    rng = np.random.default_rng(4)
+    parts = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (2,), (3, 2), (3,))]
+    rows = np.concatenate([rng.integers(0, 2, (100, 3)), np.eye(3)[np.ones(100, int)]], axis=1)
+    settings = replace(SETTINGS, epochs=1, chains=6)
+    stack = Stack((Layer(Bernoulli(3), Bernoulli(2), *parts),), machine())
+    course = Course(FineTuning(stack), rows.astype(np.float32), settings)
+    batch, rate = jnp.asarray(rows, jnp.float32), jnp.float32(0.1)
+
+    def after(*labels: int) -> Stack:
+        """One update from chains in which the hidden units of some labels are on."""
+        on = np.isin(np.arange(6) % 3, labels)[:, None]
+        state = course.state._replace(chain=jnp.asarray(np.broadcast_to(on, (6, 4)), jnp.float32))
+        return update(settings.static, settings.knobs, state, batch, rate, jax.random.key(0)).stack
+
+    none, absent, there = after(), after(0, 2), after(1)
+    jax.tree.map(np.testing.assert_array_equal, none, absent)
+    assert (none.layers[0].up_weight != there.layers[0].up_weight).any()
+    assert (none.top.weight != there.top.weight).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"discriminative": 0.0}, "without discriminative"),
+        ({"swaps": 10}, "swaps do not keep a label"),
+    ],
+)
+def test_settings_that_do_not_go_together(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Training(**({"conditional": True, "discriminative": 1.0} | changes))
+
+
+def test_labels_that_no_chain_could_keep_are_refused() -> None:
+    x, y = np.eye(3)[[0, 1, 2] * 4], np.array([0, 1, 2] * 4)
+    with pytest.raises(InputError, match="2 chains for 3 labels"):
+        RBM(2, epochs=1, chains=2, conditional=True, discriminative=1.0).fit(x, y)
+    with pytest.raises(InputError, match="no label units"):
+        RBM(2, epochs=1, conditional=True, discriminative=1.0).fit(x)
+    top = machine()
+    with pytest.raises(InputError, match="2 chains for 3 labels"):
+        Course(
+            FineTuning(Stack((), top)), STATES, Training(batch_size=2, conditional=True, discriminative=1.0)
+        )
