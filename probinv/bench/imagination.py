@@ -16,18 +16,18 @@ HIDDEN = (500, 500, 2000)
 EACH, STEPS = 1000, 1000
 COMPARED = 500
 SURE = 0.9
-EPOCHS = 40
+EPOCHS = 20
 MEASURED = ("recognised", "diversity", "recognised_sure", "diversity_sure")
 COLUMNS = ("label", "recognised", "diversity", f"recognised, sure={SURE}", f"diversity, sure={SURE}")
 
 
 def network() -> DBN:
-    """784-500-500-2000 with 10 labels: greedy, then up-down with the discriminative term."""
+    """784-500-500-2000 with 10 labels: greedy, then up-down, both with chains that keep their labels."""
     return DBN(
         HIDDEN,
         layers=Training(epochs=30),
-        memory=Training(epochs=20, discriminative=0.1),
-        tuning=Training(epochs=EPOCHS, rate=0.05, discriminative=1.0),
+        memory=Training(epochs=20, discriminative=5.0, conditional=True),
+        tuning=Training(epochs=EPOCHS, rate=0.02, discriminative=25.0, conditional=True),
     )
 
 

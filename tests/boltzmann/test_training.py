@@ -29,6 +29,7 @@ from probinv.boltzmann.training._step import (
     gradient,
     negative,
     update,
+    updates,
 )
 from probinv.boltzmann.units import AbstractUnits, Bernoulli, Gaussian, Joined, Softmax, parameters
 
@@ -334,7 +335,7 @@ STATIC, KNOBS = SETTINGS.static, SETTINGS.knobs
 def stepped(static: Any, knobs: Any, state: Any, count: int = 1) -> Any:
     rows, key = jnp.asarray(ROWS[:50]), jax.random.key(9)
     for _ in range(count):
-        state = update(static, knobs, state, rows, jnp.float32(0.1), key)
+        state = update(static, knobs, state, rows, rows, jnp.float32(0.1), key)
     return state
 
 
@@ -346,8 +347,8 @@ def test_momentum_weight_decay_averaging_and_centres() -> None:
     key_data, key_climb = jax.random.split(jax.random.key(9))
     data = state.machine.visible.drawn(key_data, jnp.asarray(ROWS[:50]))
     centre = state.centre_visible, state.centre_hidden
-    found = climb(settings.static, knobs, state.machine, data, state.chain, centre, key_climb)
-    bare = climb(settings.static, KNOBS, state.machine, data, state.chain, centre, key_climb)
+    found = climb(settings.static, knobs, state.machine, data, data, state.chain, centre, key_climb)
+    bare = climb(settings.static, KNOBS, state.machine, data, data, state.chain, centre, key_climb)
     assert np.allclose(found.way.weight, bare.way.weight - 0.2 * state.machine.weight, atol=1e-6)
     assert np.allclose(found.way.visible_bias, bare.way.visible_bias, atol=1e-6)
     one = stepped(settings.static, knobs, state)
@@ -364,6 +365,7 @@ def test_momentum_weight_decay_averaging_and_centres() -> None:
         settings.static,
         knobs,
         one.machine,
+        data,
         data,
         one.chain,
         (one.centre_visible, one.centre_hidden),
@@ -389,11 +391,11 @@ def test_the_chains_of_cd_begin_at_the_data_and_those_of_pcd_go_on() -> None:
     zero = (jnp.zeros(4), jnp.zeros(4))
     for persistent, wanted in ((True, chain), (False, data)):
         static = STATIC._replace(persistent=persistent, steps=3)
-        found = climb(static, KNOBS, machine, data, chain, zero, jax.random.key(0))
+        found = climb(static, KNOBS, machine, data, data, chain, zero, jax.random.key(0))
         assert np.array_equal(found.model, wanted)
         assert np.array_equal(found.chain, wanted)
     blank = Machine(Bernoulli(4), Bernoulli(4), 0 * copy, 0 * off, 0 * off)
-    moved = climb(STATIC, KNOBS, blank, data, chain, zero, jax.random.key(0)).chain
+    moved = climb(STATIC, KNOBS, blank, data, data, chain, zero, jax.random.key(0)).chain
     assert 0.3 < (moved == chain).mean() < 0.7
 
 
@@ -439,7 +441,8 @@ def test_the_discriminative_term_is_the_gradient_of_log_p_of_the_label() -> None
         knobs = KNOBS._replace(discriminative=np.float32(2.0))
         chain, centre = jnp.zeros((4, 3)), (jnp.zeros(5), jnp.zeros(3))
         key = jax.random.key(1)
-        given = here, jnp.asarray(rows), chain, centre, key
+        others = jnp.asarray(units.states()[[0, 3, 6, 9]])
+        given = here, others, jnp.asarray(rows), chain, centre, key
         with_term, without = climb(static, knobs, *given), climb(STATIC, knobs, *given)
         assert np.allclose(with_term.way.weight, without.way.weight + 2 * found.weight)
 
@@ -504,28 +507,34 @@ def test_a_machine_above_learns_what_goes_up_from_draws_of_gray_rows() -> None:
     batches = np.full((4, 1000, 3), 0.5, np.float32)
     batches[..., 1:] = np.arange(2)  # labels
     key = jax.random.key(0)
-    found = np.asarray(learning.draws_of_rows(True, copies(), batches, jnp.asarray(5), key))
+    found = np.asarray(learning.draws_of_batches(copies(), batches, jnp.asarray(5), key))
     assert found.shape == (4, 1000, 4)
     np.testing.assert_array_equal(found[..., 0], found[..., 1])
     np.testing.assert_array_equal(found[..., 2:], batches[..., 1:])
     assert abs(found[..., 0].mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
-    later = learning.draws_of_rows(True, copies(), batches[2:], jnp.asarray(7), key)
+    later = learning.draws_of_batches(copies(), batches[2:], jnp.asarray(7), key)
     np.testing.assert_array_equal(later, found[2:])
     assert (found[0] != found[1]).any()
-    means = learning.draws_of_rows(False, copies(), batches, jnp.asarray(5), key)
+    means = learning.means_of_batches(copies(), batches)
     np.testing.assert_allclose(means[..., :2], 0.5)
-    np.testing.assert_allclose(learning.means_of_rows(copies(), batches[0])[:, :2], 0.5)
+    np.testing.assert_array_equal(means[..., 2:], batches[..., 1:])
+    np.testing.assert_allclose(learning.means_of_rows(copies(), batches[0]), means[0])
 
 
-def test_the_updates_of_a_machine_above_are_those_of_its_draws() -> None:
-    machine = new_machine(Bernoulli(2), Bernoulli(2), jax.random.key(1))
-    rows = np.full((100, 1), 0.5, np.float32)
-    settings = Training(epochs=1, batch_size=10)
+@pytest.mark.parametrize(
+    "changes", [{}, {"binarise": False}, {"discriminative": 2.0}, {"discriminative": 2.0, "binarise": False}]
+)
+def test_the_updates_of_a_machine_above_are_those_of_its_draws(changes: dict[str, Any]) -> None:
+    """And the label is asked of means."""
+    machine = new_machine(Joined([Bernoulli(2), Softmax(2)]), Bernoulli(2), jax.random.key(1))
+    rows = np.concatenate([np.full((100, 1), 0.5), np.eye(2)[np.arange(100) % 2]], axis=1).astype(np.float32)
+    settings = Training(epochs=1, batch_size=10, **changes)
     course = Course(Learning(machine, below=copies()), rows, settings)
     given = settings.static, settings.knobs, course.state
-    batches, rates = rows.reshape(10, 10, 1), np.full(10, 0.1, np.float32)
+    batches, rates = rows.reshape(10, 10, 3), np.full(10, 0.1, np.float32)
     found = course.task.updates(*given, batches, rates, 10, course.key)
-    drawn = learning.draws_of_rows(True, copies(), batches, course.state.step, course.key)
-    wanted = Learning(machine).updates(*given, drawn, rates, 10, course.key)
+    means = learning.means_of_batches(copies(), batches)
+    drawn = learning.draws_of_batches(copies(), batches, course.state.step, course.key)
+    wanted = updates(*given, drawn if settings.binarise else means, rates, 10, course.key, means)
     np.testing.assert_array_equal(found.machine.weight, wanted.machine.weight)
     assert (found.machine.weight != course.state.machine.weight).all()

@@ -67,9 +67,13 @@ class Learning:
     def updates(self, *given: Any) -> State:
         """See `_step.updates`; a ladder that grows is kept out of the compiled program."""
         static, knobs, state, rows, *rest = given
-        if self.below:
-            rows = draws_of_rows(static.binarise, self.below, rows, state.step, rest[-1])
-        done = updates(static, knobs, state._replace(trajectory=None), rows, *rest)
+        means = None
+        if self.below and not static.binarise:
+            rows = means_of_batches(self.below, rows)
+        elif self.below:
+            means = means_of_batches(self.below, rows) if static.discriminative else None
+            rows = draws_of_batches(self.below, rows, state.step, rest[-1])
+        done = updates(static, knobs, state._replace(trajectory=None), rows, *rest, means)
         return done._replace(trajectory=state.trajectory)
 
     def between(self, state: State, settings: Training, key: PRNGKey) -> State:
@@ -97,7 +101,13 @@ def means_of_rows(below: tuple[Layer, ...], rows: Any) -> Any:
 
 
 @eqx.filter_jit
-def draws_of_rows(binarise: bool, below: tuple[Layer, ...], batches: Any, step: Array, key: PRNGKey) -> Array:
+def means_of_batches(below: tuple[Layer, ...], batches: Any) -> Array:
+    """`means_of_rows` of each batch."""
+    return jax.vmap(lambda rows: means_of_rows(below, rows))(jnp.asarray(batches))
+
+
+@eqx.filter_jit
+def draws_of_batches(below: tuple[Layer, ...], batches: Any, step: Array, key: PRNGKey) -> Array:
     """Draws of the highest units in place of x, for batches of rows (x, label), the first for update `step`.
 
     x itself is drawn first where it holds probabilities: the units of E[x] vary less than those of x.
@@ -106,10 +116,7 @@ def draws_of_rows(binarise: bool, below: tuple[Layer, ...], batches: Any, step: 
 
     def one(number: Array, rows: Array) -> Array:
         key_data, key_up = jax.random.split(jax.random.fold_in(key, UP + number))
-        x = rows[:, :split]
-        if not binarise:
-            return jnp.concatenate([means_above(below, x), rows[:, split:]], axis=1)
-        states = draws_above(below, key_up, units.drawn(key_data, x))
+        states = draws_above(below, key_up, units.drawn(key_data, rows[:, :split]))
         return jnp.concatenate([states[-1], rows[:, split:]], axis=1)
 
     return jax.vmap(one)(step + jnp.arange(len(batches)), jnp.asarray(batches))

@@ -152,11 +152,22 @@ def climb(
     knobs: Knobs,
     machine: Machine,
     data: Rows,
+    means: Rows,
     chain: Chains,
     centre: tuple[Array, Array],
     key: PRNGKey,
 ) -> Climb:
-    """The direction in which the likelihood of the batch grows, and the chains a little later."""
+    """The direction in which the likelihood of the batch grows, and the chains a little later.
+
+    Args:
+        static, knobs: how.
+        machine: the parameters.
+        data: the batch.
+        means: of what `data` is drawn from: the label is asked of them, as it is by `predict`.
+        chain: h of the chains.
+        centre: see `gradient`.
+        key: of all that is drawn.
+    """
     key_model, key_chain = jax.random.split(key)
     rows, n = len(data), len(chain) if static.persistent else len(data)
     label, share = None, jnp.full(n, 1 / n, data.dtype)
@@ -177,7 +188,7 @@ def climb(
         up = jnp.concatenate([first, machine.up(model)])
     way, h = gradient(machine, data, model, share, up, centre)
     if static.discriminative:
-        more = discriminative_gradient(machine, data)
+        more = discriminative_gradient(machine, means)
         way = jax.tree.map(lambda a, b: a + knobs.discriminative * b, way, more)
     way = way._replace(weight=way.weight - knobs.weight_decay * machine.weight)
     return Climb(way, h[:rows], model, share, chain)
@@ -204,13 +215,15 @@ def discriminative_gradient(machine: Machine, data: Rows) -> Gradient:
     return Gradient(slope.weight, slope.visible_bias, slope.hidden_bias, units)
 
 
-def update(static: Static, knobs: Knobs, state: State, rows: Rows, rate: Scalar, key: PRNGKey) -> State:
-    """The state after one batch."""
+def update(
+    static: Static, knobs: Knobs, state: State, rows: Rows, means: Rows, rate: Scalar, key: PRNGKey
+) -> State:
+    """The state after one batch of rows; `means` are the rows themselves, unless these are draws already."""
     machine = state.machine
     key_data, key_climb = jax.random.split(key)
     data = machine.visible.drawn(key_data, rows) if static.binarise else rows
     centre = (state.centre_visible, state.centre_hidden)
-    found = climb(static, knobs, machine, data, state.chain, centre, key_climb)
+    found = climb(static, knobs, machine, data, means, state.chain, centre, key_climb)
     velocity = found.way
     if static.momentum:
         velocity = jax.tree.map(lambda v, g: knobs.momentum * v + g, state.velocity, found.way)
@@ -261,15 +274,17 @@ def updates(
     rates: Float[Array | np.ndarray, " n"],
     count: int | Count,
     key: PRNGKey,
+    means: Float[Array, "n batch nv"] | None = None,
 ) -> State:
-    """The state after the first `count` batches.
+    """The state after the first `count` batches; `means` are those of batches that hold draws.
 
     The key of an update follows from its number, so it does not matter how updates are cut into calls.
     """
 
     def body(i: Count, state: State) -> State:
         rows = jax.lax.dynamic_index_in_dim(jnp.asarray(batches), i, keepdims=False)
-        return update(static, knobs, state, rows, rates[i], jax.random.fold_in(key, state.step))
+        mean = rows if means is None else jax.lax.dynamic_index_in_dim(means, i, keepdims=False)
+        return update(static, knobs, state, rows, mean, rates[i], jax.random.fold_in(key, state.step))
 
     return jax.lax.fori_loop(0, count, body, state)
 

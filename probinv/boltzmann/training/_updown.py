@@ -71,6 +71,7 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
     stack, classes = state.stack, state.stack.classes
     key_data, key_wake, key_climb, key_sleep = jax.random.split(key, 4)
     x, label = rows[:, : rows.shape[1] - classes], rows[:, rows.shape[1] - classes :]
+    means = jnp.concatenate([means_above(stack.layers, x), label], axis=1)
     x = stack.visible.drawn(key_data, x) if static.binarise else x
     awake = draws_above(stack.layers, key_wake, x)
     features = awake[-1]
@@ -79,7 +80,7 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
         features = means_above(stack.layers[-1:], awake[-2])
     data = jnp.concatenate([features, label], axis=1)
     centre = (state.centre_visible, state.centre_hidden)
-    found = climb(static, knobs, stack.top, data, state.chain, centre, key_climb)
+    found = climb(static, knobs, stack.top, data, means, state.chain, centre, key_climb)
     asleep = sleep(stack, key_sleep, found.model[:, : stack.features])
     layers = tuple(
         layer_step(layer, (awake[i], awake[i + 1]), (asleep[i], asleep[i + 1]), found.share, rate)

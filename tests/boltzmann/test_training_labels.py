@@ -1,4 +1,4 @@
-"""Learning p(rest | label): the gradient, chains that keep their labels, the law in the end."""
+"""Learning labels: log p(rest | label), chains that keep their labels, what the label is asked of."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from probinv.boltzmann.machine import Machine, new_machine
 from probinv.boltzmann.rbm import RBM
 from probinv.boltzmann.stack import Layer, Stack
 from probinv.boltzmann.training import Course, FineTuning, Learning, Training
-from probinv.boltzmann.training._step import chain_labels, climb, gradient
+from probinv.boltzmann.training._step import chain_labels, climb, discriminative_gradient, gradient
 from probinv.boltzmann.training._updown import update
 from probinv.boltzmann.units import Bernoulli, Joined, Softmax
 
@@ -76,7 +76,7 @@ def test_every_chain_keeps_its_label(negative: Any, steps: int) -> None:
     own = Machine(UNITS, Bernoulli(3), weight, np.zeros(5, np.float32), np.full(3, -30, np.float32))
     data, chain = jnp.asarray(STATES[[0, 1, 1, 2, 2]], jnp.float32), jnp.zeros((5, 3))
     centre = jnp.zeros(5), jnp.zeros(3)
-    found = climb(settings.static, settings.knobs, own, data, chain, centre, jax.random.key(0))
+    found = climb(settings.static, settings.knobs, own, data, data, chain, centre, jax.random.key(0))
     labels = chain_labels(5, data[:, 2:])[0] if negative == "pcd" else data[:, 2:]
     np.testing.assert_array_equal(found.model[:, 2:], labels)
     assert found.share.sum() == pytest.approx(1, abs=1e-6)
@@ -117,26 +117,46 @@ class Nothing:
         """Nobody looks."""
 
 
-def test_chains_of_labels_that_a_batch_lacks_teach_nothing() -> None:
-    """Neither the memory nor, by what they dream, the layers below it."""
+def tuning() -> tuple[Any, Any]:
+    """A stack with one layer below its memory, and rows with label 1."""
     rng = np.random.default_rng(4)
     parts = [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (2,), (3, 2), (3,))]
-    rows = np.concatenate([rng.integers(0, 2, (100, 3)), np.eye(3)[np.ones(100, int)]], axis=1)
-    settings = replace(SETTINGS, epochs=1, chains=6)
+    rows = np.concatenate([rng.random((100, 3)), np.eye(3)[np.ones(100, int)]], axis=1).astype(np.float32)
     stack = Stack((Layer(Bernoulli(3), Bernoulli(2), *parts),), machine())
-    course = Course(FineTuning(stack), rows.astype(np.float32), settings)
-    batch, rate = jnp.asarray(rows, jnp.float32), jnp.float32(0.1)
+    return Course(FineTuning(stack), rows, replace(SETTINGS, epochs=1, chains=6)).state, rows
+
+
+def tuned(state: Any, rows: Any, weight: float = 1.0) -> Stack:
+    """After one update at the rate 0.1."""
+    knobs = SETTINGS.knobs._replace(discriminative=np.float32(weight))
+    given = jnp.asarray(rows), jnp.float32(0.1), jax.random.key(0)
+    return update(SETTINGS.static, knobs, state, *given).stack
+
+
+def test_chains_of_labels_that_a_batch_lacks_teach_nothing() -> None:
+    """Neither the memory nor, by what they dream, the layers below it."""
+    state, rows = tuning()
 
     def after(*labels: int) -> Stack:
-        """One update from chains in which the hidden units of some labels are on."""
+        """From chains in which the hidden units of some labels are on."""
         on = np.isin(np.arange(6) % 3, labels)[:, None]
-        state = course.state._replace(chain=jnp.asarray(np.broadcast_to(on, (6, 4)), jnp.float32))
-        return update(settings.static, settings.knobs, state, batch, rate, jax.random.key(0)).stack
+        return tuned(state._replace(chain=jnp.asarray(np.broadcast_to(on, (6, 4)), jnp.float32)), rows)
 
     none, absent, there = after(), after(0, 2), after(1)
     jax.tree.map(np.testing.assert_array_equal, none, absent)
     assert (none.layers[0].up_weight != there.layers[0].up_weight).any()
     assert (none.top.weight != there.top.weight).any()
+
+
+def test_the_label_is_asked_of_the_means_of_the_features() -> None:
+    """In the up-down algorithm as in `predict`."""
+    state, rows = tuning()
+    own = state.stack.top
+    means = jnp.concatenate([state.stack.recognise(jnp.asarray(rows[:, :3])), rows[:, 3:]], axis=1)
+    wanted = discriminative_gradient(own, means)
+    moved = tuned(state, rows, 2.0).top.weight - tuned(state, rows, 0.0).top.weight
+    np.testing.assert_allclose(moved, 0.2 * wanted.weight, atol=1e-6)
+    assert np.abs(moved).max() > 0.01
 
 
 @pytest.mark.parametrize(
