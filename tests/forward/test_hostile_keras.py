@@ -16,6 +16,7 @@ import pytest
 from probinv._errors import FileError, InputError
 from probinv.forward import load
 from probinv.forward.loaders.keras import load_file
+from probinv.forward.loaders.keras.config import check_config
 from tests.forward.keras_models import keras, layers
 
 h5py = pytest.importorskip("h5py", reason="Keras keeps weights in HDF5")
@@ -107,6 +108,12 @@ def inflated(file: Any) -> None:
     file.create_dataset(name, shape=(2**20, 2**10), chunks=(2**10, 2**10), dtype="f4", compression="gzip")
 
 
+def many(file: Any) -> None:
+    """Each claims less than the file has, all of them more."""
+    for number in range(8):
+        file.create_dataset(f"part {number}", (2**12,), "u1", chunks=(2**12,))
+
+
 LAMBDA = {"module": "keras.layers", "class_name": "Lambda", "registered_name": None}
 CASES: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str, Any]] = {
     "lambda": (layer(**LAMBDA), "holds a Lambda.*never run.*export", InputError),
@@ -135,6 +142,12 @@ CASES: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str, Any]
     "tests": (layer(module="keras.src.layers.core.dense_test"), "names 'Dense'", InputError),
     "saved model": (layer(class_name="TFSMLayer", registered_name=None), "holds a TFSMLayer", InputError),
     "words": (layer(class_name="StringLookup", registered_name=None), "layer StringLookup", InputError),
+    "beside keras": (layer(module="keras.layersevil"), "names 'Dense' of 'keras.layersevil'", InputError),
+    "of keras itself": (
+        layer(module="keras", class_name="Evil", registered_name=None),
+        "names 'Evil' of 'keras'",
+        InputError,
+    ),
     "unknown layer": (layer(class_name="Denser", registered_name=None), "Denser", FileError),
     "unknown activation": (setting(activation="frobnicate"), "frobnicate|could not", FileError),
     "huge": (setting(units=2**40), "'units' is", FileError),
@@ -168,6 +181,7 @@ CASES: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str, Any]
     "another file": (weights(replaced(h5py.ExternalLink("/outside.h5", "/x"))), "other places", FileError),
     "soft link": (weights(replaced(h5py.SoftLink("/x"))), "other places", FileError),
     "inflated": (weights(inflated), "claim more than", FileError),
+    "inflated in parts": (weights(many), "claim more than", FileError),
     "circle": (weights(lambda file: file.__setitem__("again", file["/"])), "too many parts", FileError),
 }
 
@@ -192,12 +206,75 @@ def test_an_external_dataset_is_refused(parts: dict[str, bytes], tmp_path: Path)
         load(write(weights(edit)(parts), tmp_path / "net.keras"))
 
 
+@pytest.mark.parametrize("place", ["files.check_config", "config._check_class"])
+def test_keras_refuses_code_too(
+    place: str, parts: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its safe mode is on, were our own look at the configuration to miss something."""
+    code = {"class_name": "__lambda__", "config": {"code": "4wAAAA==", "defaults": None, "closure": None}}
+    settings = {"name": "evil", "function": code}
+    path = write(layer(**LAMBDA, config=settings)(parts), tmp_path / "net.keras")
+    monkeypatch.setattr(f"probinv.forward.loaders.keras.{place}", lambda *_: None)
+    with refused("Requested the deserialization of a .Lambda"):
+        load(path)
+
+
+def test_a_virtual_dataset_is_refused(parts: dict[str, bytes], tmp_path: Path) -> None:
+    def edit(file: Any) -> None:
+        name = kernel(file)
+        del file[name]
+        layout = h5py.VirtualLayout((3, 2), "f4")
+        layout[:] = h5py.VirtualSource("/outside.h5", "x", (3, 2))
+        file.create_virtual_dataset(name, layout)
+
+    with refused("lies in another file"):
+        load(write(weights(edit)(parts), tmp_path / "net.keras"))
+
+
+def test_a_stateful_layer_is_refused(tmp_path: Path) -> None:
+    with jax.numpy_rank_promotion("allow"):
+        model = keras.Sequential(
+            [keras.Input((4, 2), batch_size=1), layers.SimpleRNN(2, stateful=True, name="loop")]
+        )
+    model.save(tmp_path / "net.keras")
+    with refused("layer 'loop' that is stateful", InputError):
+        load(tmp_path / "net.keras")
+
+
+def test_a_configuration_has_a_limited_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_config("net.keras", {"a": [[1]]})
+    monkeypatch.setattr("probinv.forward.loaders.keras.config._NODES", 4)
+    with refused("too many parts"):
+        check_config("net.keras", {"a": [[1]]})
+
+
+def test_what_the_directory_says_is_compared(parts: dict[str, bytes], tmp_path: Path) -> None:
+    path = write(parts, tmp_path / "net.keras")
+    content = path.read_bytes()
+    start = int.from_bytes(content[-6:-2], "little")
+    path.write_bytes(content[:start] + b"between" + content[start:])
+    with refused("its directory has a wrong size"):
+        load(path)
+    with refused("its directory has a wrong size"):
+        load(write({**parts, "a" * 5000: b""}, path))
+    locked = bytearray(content)
+    locked[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(locked)
+    with refused("'(metadata|config).json' is encrypted or oddly compressed"):
+        load(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    with refused("is encrypted or oddly compressed"):
+        load(path)
+
+
 def test_a_bomb_is_refused(parts: dict[str, bytes], tmp_path: Path) -> None:
     path = write({**parts, WEIGHTS: bytes(2**26)}, tmp_path / "net.keras", compressed=True)
     assert path.stat().st_size < 2**18
     with refused("is too large.*claims 67108864 bytes"):
         load(path)
-    with refused("is too large"):
+    with refused("is too large.*the limit is 1000"):
         load_file(write(parts, tmp_path / "small.keras"), limit=1000)
     twice = tmp_path / "twice.keras"
     with zipfile.ZipFile(write(parts, twice), "a") as archive, pytest.warns(UserWarning, match="Duplicate"):

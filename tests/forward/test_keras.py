@@ -14,7 +14,8 @@ import pytest
 
 from probinv._checks import double_precision
 from probinv._errors import InputError, NumericalError
-from probinv.forward import agreement, as_forward, fingerprint, load, output_struct
+from probinv.forward import agreement, as_forward, as_layered, fingerprint, load, output_struct
+from probinv.forward.loaders.keras.program import Program, in_precision
 from tests.forward.keras_models import MODELS, keras, layers, mlp, sequence, shaken
 
 # Keras 3.15 reads its own variables in a way that NumPy 2 warns of.
@@ -87,7 +88,9 @@ def test_the_model_and_keras_are_untouched() -> None:
     seeds = [np.asarray(v.value) for v in model.variables if v.dtype == "uint32"]
     number = int(layers.Dense(1).name.split("_")[-1])
     with double_precision():
-        as_forward(model)(jnp.ones(3))
+        forward = as_forward(model)
+        forward(jnp.ones(3))
+        assert [layer.mean for layer in forward.program.copy().cached] == [None]  # nothing of a trace is kept
     assert int(layers.Dense(1).name.split("_")[-1]) == number + 1
     assert model.get_config() == config
     assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "float32")
@@ -146,8 +149,8 @@ class Net(keras.Model):
     def get_config(self) -> dict[str, Any]:
         return {"width": self.width}
 
-    def call(self, x: Any) -> Any:
-        return self.scale(self.first(x))
+    def call(self, x: Any, training: bool = True) -> Any:
+        return self.scale(self.first(x)) + (1.0 if training else 0.0)
 
 
 def cubed(x: Any) -> Any:
@@ -171,7 +174,11 @@ def test_classes_of_the_user() -> None:
 class Hidden(keras.layers.Layer):
     """Keeps what its configuration does not say."""
 
-    factor = 1.0
+    factor, count = 1.0, 1
+
+    def build(self, shape: Any) -> None:
+        del shape
+        self.add_weight(shape=(self.count,), name="unused")
 
     def call(self, x: Any) -> Any:
         return self.factor * x
@@ -207,6 +214,18 @@ def diverged() -> Any:
     return model
 
 
+def quantised() -> Any:
+    model = seq(layers.Dense(2))
+    model.layers[0].quantize("int8")
+    return model
+
+
+def of_more_weights() -> Any:
+    layer = Hidden()
+    layer.count = 2
+    return seq(layer)
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "layer": (lambda: layers.Dense(2), "Dense is a layer of Keras.*keras.Sequential"),
     "not built": (
@@ -220,6 +239,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "stateful": (lambda: seq(layers.LSTM(2, stateful=True), shape=(4, 2), batch_size=1), "is stateful"),
     "lambda": (lambda: seq(layers.Lambda(lambda x: 2 * x, name="twice")), "'twice' is a Lambda.*Function"),
     "nan": (diverged, "last/bias.* holds NaN"),
+    "quantised": (quantised, "quantised layers.*before quantisation"),
+    "weights": (of_more_weights, "made anew has other weights.*of other shapes"),
     "noise": (lambda: seq(Noise()), "draws random numbers in inference"),
 }
 
@@ -234,9 +255,35 @@ def test_what_cannot_be_read_says_so(name: str) -> None:
 
 def test_a_model_that_is_not_its_configuration_is_noticed() -> None:
     layer = Hidden()
-    layer.factor = 3.0
+    layer.factor = 1.01
     with pytest.raises(NumericalError, match=r"made anew differs from .* by"):
         as_forward(seq(layer))
+
+
+def test_programs_are_equal_where_their_content_is() -> None:
+    """Whatever a model was compiled with for its training; and user's classes count."""
+    model = seq(layers.Dense(2))
+    program = Program(keras.saving.serialize_keras_object(model), {})
+    model.compile("adam", "mse")
+    assert program == Program(keras.saving.serialize_keras_object(model), {})
+    assert program != Program(program.config, {"cubed": cubed})
+    assert program != Program(keras.saving.serialize_keras_object(seq(layers.Dense(3))), {})
+
+
+def test_every_floating_dtype_of_a_configuration_is_replaced() -> None:
+    policy = {"module": "keras", "class_name": "DTypePolicyMap", "config": {"policy_map": {}}}
+    given = ["mixed_float16", "bfloat16", "float8_e4m3fn", policy, "int32", "string", None]
+    new = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float64"}}
+    found = in_precision([{"dtype": said} for said in given], "float64")
+    assert [part["dtype"] for part in found] == [
+        "float64",
+        "float64",
+        "float64",
+        new,
+        "int32",
+        "string",
+        None,
+    ]
 
 
 def test_an_open_shape_and_a_wrong_one() -> None:
@@ -244,7 +291,7 @@ def test_an_open_shape_and_a_wrong_one() -> None:
     assert forward.input_shape is None
     assert output_struct(forward, (7, 2)).shape == (2,)
     with pytest.raises(InputError, match=r"takes inputs of shape \(3,\)"):
-        as_forward(seq(layers.Dense(2)))(jnp.ones((1, 3)))
+        as_forward(seq(layers.Dense(2), batch_size=1))(jnp.ones((1, 3)))
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +299,20 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(InputError, match=r"computes with torch.*KERAS_BACKEND=jax before keras is imported"):
         load(model)
+    monkeypatch.setattr(keras, "__version__", "2.15.0")
+    with pytest.raises(InputError, match=r"version 2\.15\.0.*update keras"):
+        load(model)
+
+
+@pytest.mark.usefixtures("x64")
+def test_weights_of_double_precision_are_not_rounded(tmp_path: Path) -> None:
+    model = seq(layers.Dense(2, dtype="float64"), dtype="float64")
+    model.layers[0].bias.assign(np.array([1 / 3, 0.1]))
+    model.save(tmp_path / "net.keras")
+    with jax.enable_x64(False):
+        forward = load(tmp_path / "net.keras")
+    np.testing.assert_array_equal(forward.weights[1], [1 / 3, 0.1])
+    np.testing.assert_array_equal(as_layered(forward).layers[0].bias, [1 / 3, 0.1])
 
 
 @pytest.mark.parametrize("name", ["mlp", "attention"])
@@ -266,6 +327,7 @@ def test_a_file_is_its_model(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, wanted)
         assert found.dtype == wanted.dtype
     with double_precision():
+        assert all(layer.mean is None for layer in forward.program.copy().cached)
         x = jnp.linspace(-1, 1, int(np.prod(shape))).reshape(shape)
         np.testing.assert_array_equal(forward(x), expected(x))
 

@@ -94,8 +94,50 @@ def test_a_batch() -> None:
     np.testing.assert_allclose(forward(jnp.asarray(x)), y, rtol=1e-12)
 
 
+class Two(linen.Module):
+    """A tuple of layers, and a setting that no program could be found by."""
+
+    parts: tuple[Any, ...] = (linen.Dense(2, dtype=jnp.bfloat16),)
+    table: Any = None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.parts[0](x)
+
+
+class Bare(linen.Module):
+    """Cannot be called."""
+
+
+def test_kinds_of_modules_and_of_variables() -> None:
+    """Boxed weights, statistics alone, layers in a tuple, a module that is bound already."""
+    inner = linen.with_partitioning(linen.initializers.ones, (None, None))
+    dense = linen.Dense(2, kernel_init=inner, dtype=jnp.bfloat16)
+    boxed = dense.init(jax.random.key(0), jnp.ones(3))
+    assert isinstance(boxed["params"]["kernel"], linen.Partitioned)
+    forward = as_forward((dense, boxed))
+    assert type(forward.variables["params"]["kernel"]) is np.ndarray
+    plain = {"params": {"kernel": np.ones((3, 2)), "bias": np.zeros(2)}}
+    statistics = {"batch_stats": {"mean": np.full(3, 0.1), "var": np.full(3, 0.5)}}
+    norm = linen.BatchNorm(use_running_average=True, use_scale=False, use_bias=False, epsilon=0.0)
+    with double_precision():
+        x = jnp.asarray([0.1, 0.2, 1 / 3])
+        for pair in (
+            (dense, boxed),
+            (dense.bind(plain), plain),
+            (Two(), {"params": {"parts_0": plain["params"]}}),
+        ):
+            np.testing.assert_allclose(as_forward(pair)(x), np.full(2, 0.3 + 1 / 3), rtol=1e-14)
+        np.testing.assert_allclose(as_forward((norm, statistics))(x), (x - 0.1) / np.sqrt(0.5), rtol=1e-14)
+    whole = linen.Dense(2, dtype=jnp.complex64)
+    assert as_forward((whole, plain)).module.dtype == jnp.complex64
+
+
 def test_what_cannot_be_read_says_so() -> None:
     net, variables = trained()
+    with pytest.raises(InputError, match="Bare cannot be called"):
+        as_forward((Bare(), variables))
+    with pytest.raises(InputError, match="Two has a setting that cannot be hashed"):
+        as_forward((Two(table=np.ones(2)), variables))
     with pytest.raises(InputError, match=r"Linen module Net is not bound.*load\(\(module, variables\)\)"):
         as_forward(net)
     with pytest.raises(InputError, match="without 'params'"):

@@ -49,10 +49,14 @@ def _linen(linen: Any, module: Any, variables: dict[str, Any]) -> list[AbstractL
     if isinstance(module, linen.Sequential):
         layers: list[AbstractLayer] = []
         for number, part in enumerate(module.layers):
-            name = getattr(part, "name", None) or f"layers_{number}"
+            name = (
+                f"layers_{number}"  # also of a layer with a name of its own: Flax takes no notice of it here
+            )
             layers += _linen(linen, part, {kind: values.get(name, {}) for kind, values in variables.items()})
         return layers
     if isinstance(module, linen.Dense):
+        if "kernel" not in params:
+            refuse("Dense", "it has no weights in its place; it may stand in the chain twice")
         return [dense(params["kernel"], params.get("bias"))]
     if isinstance(module, linen.Dropout) and module.deterministic:
         return []

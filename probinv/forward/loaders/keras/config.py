@@ -28,7 +28,7 @@ def check_config(path: str, config: dict[str, Any]) -> None:
     """Looks at every part of a configuration, before Keras makes anything of it.
 
     Raises:
-        InputError: it holds code, or a layer that is not of Keras.
+        InputError: it holds code, a layer that is not of Keras, or one with a state between calls.
         FileError: it is no configuration, or makes arrays beyond all measure.
     """
     todo: list[tuple[str, Any]] = [("", {**config, "compile_config": None})]
@@ -41,6 +41,12 @@ def check_config(path: str, config: dict[str, Any]) -> None:
         if isinstance(value, dict):
             if "class_name" in value:
                 _check_class(path, value)
+            if value.get("stateful") is True:
+                raise InputError(
+                    f"{path} has a layer {str(value.get('name'))[:60]!r} that is stateful",
+                    "its output depends on earlier calls",
+                    f"set stateful=False where it was made, and save it again; or {_EXPORT}",
+                )
             todo += value.items()
         elif isinstance(value, list):
             todo += [(key, part) for part in value]
