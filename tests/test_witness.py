@@ -3,17 +3,21 @@
 import re
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from probinv._errors import InputError
 from probinv._invert import witness
-from probinv._invert.climb import spread
+from probinv._invert.climb import STEPS, spread
 from probinv._invert.witness import Search, Witness, find_witness, into_box
+from probinv._progress import Bar
 from probinv.forward import Layered
-from probinv.posterior import Property
+from probinv.likelihood import LinearRegion
+from probinv.posterior import Posterior, Property, Region
 from probinv.posterior.vnnlib import parse_property
+from probinv.prior import Normal
 
 DECLARED = " ".join(f"(declare-const {v} Real)" for v in ("X_0", "X_1", "Y_0", "Y_1"))
 BOX = "(assert (<= 0 X_0 1)) (assert (<= 0 X_1 1))"
@@ -106,7 +110,9 @@ def test_levels_are_climbed_where_gradients_fail(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(witness._Hunt, "climb", lambda self: None)
     found = search("(>= Y_0 1.9)")
     assert found.witness is not None
-    assert found.evaluations > 1000
+    assert found.evaluations >= 1000 + witness.STARTS * (
+        STEPS + 1
+    )  # of the levels, and of the climb after them
 
 
 def test_the_same_seed_finds_the_same(no_levels: None) -> None:
@@ -116,6 +122,31 @@ def test_the_same_seed_finds_the_same(no_levels: None) -> None:
     assert same.witness is not None
     np.testing.assert_array_equal(one.witness.x, same.witness.x)
     assert other.witness is not None
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_parts_of_a_hunt() -> None:
+    """The nearest is the nearest of all, and new starts lie around the best in the width of the box."""
+    asks = asked("(>= Y_0 210)", "(assert (<= 0 X_0 100)) (assert (<= 0 X_1 100))")
+    hunt = witness._Hunt(asks, asks.flat(NETWORK), 0, asks.cases[0], jax.random.key(0), Bar(1, False))
+    for end in (100.0, 0.0):
+        hunt._sorted(jnp.full((1, 2), end), jnp.zeros(1))
+    assert hunt.nearest == -10
+    starts = hunt._starts(jnp.full((1, 2), 50.0), jnp.zeros((1, 2)), 1, 64)
+    np.testing.assert_allclose(starts[:32].std(), 3.0, rtol=0.4)  # 0.03 of the width; 64 numbers
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_view_of_a_region() -> None:
+    """An edge that belongs to the wish is inside, and units are handed on."""
+    view = Region.of(Posterior(Normal(0.0, 1.0, 2), NETWORK, LinearRegion([[1.0, -1.0]], 0.0)))
+    assert view.inside(jnp.array([1.0, 0.0]))  # y = (1, 1)
+    np.testing.assert_allclose(view.margin(jnp.array([0.0, 1.0]), jnp.array([1.0, 3.0])), -0.5)
+
+
+def test_an_input_is_narrow_by_its_two_outputs() -> None:
+    deep, shallow = (Witness(np.zeros(1), np.ones(1), np.array([1.1]), 0, margin) for margin in (0.25, 0.15))
+    assert (deep.narrow, shallow.narrow) == (False, True)
 
 
 def test_the_text_is_that_of_the_competition() -> None:

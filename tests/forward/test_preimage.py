@@ -11,7 +11,9 @@ import pytest
 
 import probinv
 from probinv._errors import InputError, ResourceError
-from probinv.forward import _preimage, preimage
+from probinv.forward import Members, _preimage, joined, preimage
+from probinv.forward._backward import normal_noise
+from probinv.forward._polish import polish
 from probinv.forward.layered import Layered
 from probinv.forward.layers import (
     AbstractLayer,
@@ -172,7 +174,7 @@ def test_a_classifier_of_softmax_is_inverted() -> None:
     y = np.array([0.7, 0.2, 0.1])
     found = preimage(network, y)
     assert found.residual < 1e-14
-    assert (found.rank, found.free) == (2, 9)
+    assert (found.rank, found.free, found.projected) == (2, 9, ())
     assert found.members(KEY, 20).error.max() < 1e-13
     onehot = preimage(network, [1.0, 0.0, 0.0])
     assert onehot.projected == (3,)
@@ -277,6 +279,45 @@ def test_the_key_and_the_blocks_decide_nothing_else(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(found.sample(KEY, 7), whole, atol=1e-14)
     assert np.abs(found.sample(jax.random.key(4), 7) - whole).max() > 0.1
     assert len(np.unique(whole.round(6), axis=0)) == 7
+
+
+def test_each_layer_has_noise_of_its_own() -> None:
+    noise = normal_noise(KEY, 0, 1.0)
+    one, other = noise(0, (3, 4)), noise(2, (3, 4))
+    np.testing.assert_array_equal(one[0], 0)
+    assert np.abs(one[1:] - other[1:]).min() > 1e-3
+    np.testing.assert_array_equal(normal_noise(KEY, 1, 2.0)(0, (2, 4)), 2 * one[1:])
+
+
+def test_parts_are_joined() -> None:
+    rows = np.zeros((1, 2))
+    one = Members(rows, rows, rows, rows[0, :1], rows[0, :1] > 0, (3,), 2)
+    both = joined([one, one._replace(layers=(1, 3), jacobians=5)])
+    assert (both.layers, both.jacobians, both.x.shape) == ((1, 3), 7, (2, 2))
+
+
+W, OPEN = np.eye(2), np.array([np.inf, np.inf])
+SIN = 1.3 + (1.5 - np.sin(1.3)) / np.cos(1.3) / 101
+POLISHED: dict[str, tuple[Any, Any, Any, Any, Any]] = {
+    "never longer than 1 + |x|": (W, [1.5, 0.0], [0.0, 0.0], OPEN, [-1.0, 0.0]),
+    "damped by 10 where less does not come nearer": (W, [1.3, 1.3], [1.5, 1.5], OPEN, [SIN, SIN]),
+    "held at a bound": ([[1, 1], [0, 0]], [0.0, 0.0], [0.2, 0.0], np.array([0.0, 1.0]), [0.0, 0.2]),
+    "to a bound": ([[1, 1], [0, 0]], [0.0, 0.0], [0.2, 0.0], np.array([0.0, 0.1]), [0.0, 0.1]),
+    "along a small singular value": (np.diag([1, 1e-5]), [0.0, 0.0], [0.0, 1e-6], OPEN, [0.0, 0.1]),
+    "to rounding": (W, [1e-10, 0.0], [0.0, 0.0], OPEN, [0.0, 0.0]),
+}
+
+
+@pytest.mark.usefixtures("x64")
+def test_one_step_of_polish_is_its_formula() -> None:
+    """f(x) = sin(W x), one step; a point that is exact has none."""
+    for name, (weight, x, y, high, expected) in POLISHED.items():
+        network = Layered([Dense(np.asarray(weight, float)), Activation("sin")], 2)
+        found, count = polish(network, np.array([x]), np.array(y), (-OPEN, high), 1)
+        np.testing.assert_allclose(found, [expected], rtol=1e-9, atol=1e-15, err_msg=name)
+        assert count.tolist() == [1], name
+    found, count = polish(network, np.array([[1e-13, 0.0]]), np.zeros(2), (-OPEN, OPEN), 1)
+    assert count.tolist() == [0]
 
 
 def test_it_is_on_the_front_page_and_leaves_jax_as_it_was() -> None:

@@ -117,6 +117,13 @@ def test_units_make_outputs_comparable() -> None:
     )
 
 
+def test_the_margin_of_linear_comparisons() -> None:
+    """The step in units that all outputs can take at once; one that does not matter may be infinite."""
+    wish, y = LinearRegion([[2.0, 0.0, -1.0]], 3.0), jnp.array([1.0, jnp.inf, 0.5])
+    np.testing.assert_allclose(wish.margin(y), 0.5)
+    np.testing.assert_allclose(wish.margin(y, jnp.array([1.0, 7.0, 4.0])), 0.25)
+
+
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_tiny_unit_moves_no_edge(name: str) -> None:
     """Underflow of difference / unit must not carry a point over the edge."""

@@ -53,6 +53,7 @@ def test_every_point_gives_the_output(key: jax.Array) -> None:
     found = run(LayerInverse(draws=40), NORMAL, key)
     x, raw = found.inputs or (np.zeros(0), np.zeros(0))
     assert x.shape == raw.shape == (40, 6)
+    assert len(np.unique(x[:, 0])) == 40  # of two blocks
     with jax.enable_x64(True):
         y = np.stack([np.asarray(NETWORK(jnp.asarray(row))) for row in x])
     np.testing.assert_allclose(y, np.tile(WISH, (40, 1)), atol=1e-13)
@@ -161,6 +162,7 @@ def test_a_projected_network_is_repaired_by_polish(key: jax.Array) -> None:
     assert rough.cost.gradients == 0
     assert fine.cost.gradients % 2 == 0
     assert 6 * 2 <= fine.cost.gradients <= 6 * 2 * 30
+    assert run(LayerInverse(draws=6, polish=1), posterior, key).cost.gradients == 6 * 2
 
 
 def test_an_interrupt_leaves_a_prefix(key: jax.Array) -> None:
@@ -247,6 +249,7 @@ def test_a_scaler_is_part_of_the_network(key: jax.Array) -> None:
     assert found.stats["forward_error"].max() < 1e-10
     inside = ((found.inputs[0] >= 200) & (found.inputs[0] <= 400)).all(axis=1)
     assert inside.mean() >= 0.5
+    assert found.cost.gradients > 0  # the steps of points that were exact and outside count too
     rough = run(LayerInverse(draws=10, polish=0), posterior, key)
     assert rough.inputs is not None
     assert ((rough.inputs[0] >= 200) & (rough.inputs[0] <= 400)).all(axis=1).mean() < inside.mean()
