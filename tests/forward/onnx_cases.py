@@ -1,4 +1,4 @@
-"""The cases that the onnx package ships, put through our interpreter, eagerly and in double precision.
+"""The cases that the onnx package ships, put through our interpreter, compiled and in double precision.
 
 `python -m tests.forward.onnx_cases` writes the table of counts anew.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -47,6 +48,8 @@ OUTSIDE = {
 }
 # Their expected numbers are given to four digits.
 ROUNDED = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-3}
+TOGETHER = 40
+"""Cases in one program: most of a small program's time goes into compiling it at all."""
 
 
 class Outcome(NamedTuple):
@@ -101,38 +104,132 @@ def is_inference(model: Any, why: str) -> bool:
 TYPE, SEQUENCE = "a type that NumPy lacks", "sequences and optionals"
 
 
-def node_outcome(case: Any) -> Outcome:
-    """The worst of its data sets."""
-    found = [
-        outcome(case.model, list(inputs), list(outputs), ROUNDED.get(case.name))
-        for inputs, outputs in case.data_sets
-    ]
-    return next((one for one in found if one.verdict != "passed"), Outcome("passed"))
+def node_outcomes(cases: list[Any]) -> dict[str, Outcome]:
+    """Of each case the worst of its data sets."""
+    return outcomes(
+        {
+            case.name: [
+                Asked(case.model, list(inputs), list(outputs), ROUNDED.get(case.name))
+                for inputs, outputs in case.data_sets
+            ]
+            for case in cases
+        }
+    )
 
 
-def file_outcome(folder: Path) -> tuple[Any, Outcome]:
-    """The model, and the worst of its data sets."""
+def file_outcomes(folders: list[Path]) -> dict[str, tuple[Any, Outcome]]:
+    """Of each folder the model, and the worst of its data sets."""
     import onnx
 
-    model = onnx.load(folder / "model.onnx")
-    found = [outcome(model, inputs, outputs) for inputs, outputs in data_sets(folder)]
-    return model, next((one for one in found if one.verdict != "passed"), Outcome("passed"))
+    models = {folder.name: onnx.load(folder / "model.onnx") for folder in folders}
+    found = outcomes(
+        {
+            folder.name: [Asked(models[folder.name], *sides, None) for sides in data_sets(folder)]
+            for folder in folders
+        }
+    )
+    return {name: (models[name], one) for name, one in found.items()}
 
 
-def outcome(model: Any, inputs: list[Any], expected: list[Any], rtol: float | None = None) -> Outcome:
-    """Floats are given as x is given; where they must be known in advance, they are."""
-    inputs, expected = ([_plain(value) for value in side] for side in (inputs, expected))
-    names = [one.name for one in model.graph.input]
-    given = {name: value for name, value in zip(names, inputs, strict=False) if value is not None}
-    if not all(isinstance(value, np.ndarray | np.generic) for value in [*given.values(), *expected]):
+class Asked(NamedTuple):
+    """A model, inputs, and what it should give."""
+
+    model: Any
+    inputs: list[Any]
+    expected: list[Any]
+    rtol: float | None
+
+
+def outcomes(cases: dict[str, list[Asked]]) -> dict[str, Outcome]:
+    """Of each case the worst of its data sets; those that have to be computed are compiled many at a time."""
+    asked = [(name, one) for name, sets in cases.items() for one in sets]
+    found = [given(one) for _, one in asked]
+    at = [i for i, one in enumerate(found) if not isinstance(one, Outcome)]
+    for start in range(0, len(at), TOGETHER):
+        part = at[start : start + TOGETHER]
+        for i, one in zip(part, together([(asked[i][1], found[i]) for i in part]), strict=True):
+            found[i] = one
+    worst = dict.fromkeys(cases, Outcome("passed"))
+    for (name, _), one in zip(asked, found, strict=True):
+        if worst[name].verdict == "passed":
+            worst[name] = one
+    return worst
+
+
+def given(asked: Asked) -> dict[str, np.ndarray] | Outcome:
+    """The inputs by name, or why there are none."""
+    inputs, expected = ([_plain(value) for value in side] for side in (asked.inputs, asked.expected))
+    names = [one.name for one in asked.model.graph.input]
+    by_name = {name: value for name, value in zip(names, inputs, strict=False) if value is not None}
+    if not all(isinstance(value, np.ndarray | np.generic) for value in [*by_name.values(), *expected]):
         return Outcome("refused", SEQUENCE)
-    arrays = {name: widened(value) for name, value in given.items()}
+    arrays = {name: widened(value) for name, value in by_name.items()}
     if any(value is None for value in arrays.values()):
         return Outcome("refused", TYPE)
-    first = _attempt(model, arrays, expected, rtol, traced=True)
-    if first.verdict == "refused" and "known in advance" in first.why:
-        return _attempt(model, arrays, expected, rtol, traced=False)
-    return first
+    return arrays
+
+
+def together(cases: list[tuple[Asked, dict[str, np.ndarray]]]) -> list[Outcome]:
+    """One program of several cases; each alone if that cannot be compiled."""
+    failed: dict[int, Outcome] = {}
+
+    def compute(floats: list[dict[str, jax.Array]]) -> list[Any]:
+        return [
+            _attempt(i, *case, traced, failed)
+            for i, (case, traced) in enumerate(zip(cases, floats, strict=True))
+        ]
+
+    floats = [
+        {name: value.astype(float) for name, value in arrays.items() if value.dtype.kind == "f"}
+        for _, arrays in cases
+    ]
+    try:
+        with double_precision():
+            found = jax.device_get(jax.jit(compute)(floats))
+    except Exception as error:
+        if len(cases) == 1:
+            return [Outcome("wrong", f"{type(error).__name__}: {error}")]
+        return [together([case])[0] for case in cases]
+    return [
+        failed[i] if i in failed else judged(asked, values)
+        for i, ((asked, _), values) in enumerate(zip(cases, found, strict=True))
+    ]
+
+
+def _attempt(
+    i: int, asked: Asked, arrays: dict[str, np.ndarray], floats: dict[str, Any], failed: dict[int, Outcome]
+) -> list[Any]:
+    """What a model gives: floats are given as x is given; where they must be known in advance, they are."""
+    outputs = tuple(one.name for one in asked.model.graph.output)
+    for known in (False, True):
+        try:
+            parts = build(asked.model, tuple(arrays), outputs, None, {})
+            values = {**arrays, **parts.weights}
+            if not known:
+                weights = {k: jnp.asarray(v, float) for k, v in parts.weights.items() if v.dtype.kind == "f"}
+                values |= {**floats, **weights}
+            found = run(parts.graph, values)
+        except InputError as error:
+            failed[i] = Outcome("refused", str(error))
+            if "known in advance" not in str(error):
+                return []
+        except Exception as error:
+            failed[i] = Outcome("wrong", f"{type(error).__name__}: {error}")
+            return []
+        else:
+            failed.pop(i, None)
+            return found
+    return []
+
+
+def judged(asked: Asked, found: list[Any]) -> Outcome:
+    """Whether what was computed is what should be."""
+    names = [one.name for one in asked.model.graph.output]
+    for name, one, wanted in zip(names, found, asked.expected, strict=True):
+        why = difference(np.asarray(one), _plain(wanted), asked.rtol)
+        if why:
+            return Outcome("wrong", f"{name}: {why}")
+    return Outcome("passed")
 
 
 def _plain(value: Any) -> Any:
@@ -150,29 +247,6 @@ def widened(value: Any) -> np.ndarray | None:
     if array.dtype.name == "bfloat16":
         return array.astype(np.float32)
     return array if array.dtype.kind in "fiub" and array.dtype.isbuiltin == 1 else None
-
-
-def _attempt(
-    model: Any, arrays: dict[str, np.ndarray], expected: list[Any], rtol: float | None, *, traced: bool
-) -> Outcome:
-    outputs = tuple(one.name for one in model.graph.output)
-    try:
-        parts = build(model, tuple(arrays), outputs, None, {})
-        with double_precision():
-            values = {
-                name: jnp.asarray(value, float) if traced and value.dtype.kind == "f" else value
-                for name, value in {**arrays, **parts.weights}.items()
-            }
-            found = [np.asarray(value) for value in run(parts.graph, values)]
-    except InputError as error:
-        return Outcome("refused", str(error))
-    except Exception as error:
-        return Outcome("wrong", f"{type(error).__name__}: {error}")
-    for name, one, wanted in zip(outputs, found, expected, strict=True):
-        why = difference(one, wanted, rtol)
-        if why:
-            return Outcome("wrong", f"{name}: {why}")
-    return Outcome("passed")
 
 
 def difference(found: np.ndarray, expected: Any, rtol: float | None = None) -> str:
@@ -225,8 +299,11 @@ def counted(found: dict[str, tuple[Any, Outcome]], name: str) -> dict[str, dict[
 def main() -> None:
     import onnx
 
-    node = {case.name: (case.model, node_outcome(case)) for case in node_cases()}
-    file = {folder.name: file_outcome(folder) for folder in file_cases()}
+    cases = node_cases()
+    node = {
+        case.name: (case.model, one) for case, one in zip(cases, node_outcomes(cases).values(), strict=True)
+    }
+    file = file_outcomes(file_cases())
     refused = sorted(name for name, (_, one) in {**node, **file}.items() if one.verdict == "refused")
     table = {"onnx": onnx.__version__, **counted(node, "node"), **counted(file, "file"), "refused": refused}
     sys.stdout.write(json.dumps(table, indent=1) + "\n")

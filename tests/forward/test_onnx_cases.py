@@ -12,10 +12,10 @@ from tests.forward.onnx_cases import (
     Outcome,
     counted,
     file_cases,
-    file_outcome,
+    file_outcomes,
     is_inference,
     node_cases,
-    node_outcome,
+    node_outcomes,
 )
 
 TABLE = json.loads((Path(__file__).parent / "onnx_counts.json").read_text("utf-8"))
@@ -35,6 +35,11 @@ def judge(found: dict[str, tuple[Any, Outcome]], table: str) -> None:
         as_before(found)
 
 
+def with_models(cases: list[Any]) -> dict[str, tuple[Any, Outcome]]:
+    found = node_outcomes(cases)
+    return {case.name: (case.model, found[case.name]) for case in cases}
+
+
 def as_before(found: dict[str, tuple[Any, Outcome]]) -> None:
     refused = {name: one.why for name, (_, one) in found.items() if one.verdict == "refused"}
     assert set(refused) == set(TABLE["refused"]) & set(found), refused
@@ -42,19 +47,19 @@ def as_before(found: dict[str, tuple[Any, Outcome]]) -> None:
 
 @pytest.mark.slow
 def test_every_node_case() -> None:
-    judge({case.name: (case.model, node_outcome(case)) for case in node_cases()}, "node")
+    judge(with_models(node_cases()), "node")
 
 
 @pytest.mark.slow
 def test_every_file_case() -> None:
-    judge({folder.name: file_outcome(folder) for folder in file_cases()}, "file")
+    judge(file_outcomes(file_cases()), "file")
 
 
 @pytest.mark.parametrize("part", range(4))
 def test_some_node_cases(part: int) -> None:
     """Every thirteenth in all, without those in which an operator is written out."""
     cases = [case for case in node_cases() if not case.name.endswith("_expanded")]
-    found = {case.name: (case.model, node_outcome(case)) for case in cases[part::52]}
+    found = with_models(cases[part::52])
     assert not {name: one.why for name, (_, one) in found.items() if one.verdict == "wrong"}
     assert sum(one.verdict == "passed" for _, one in found.values()) > 0.5 * len(found)
     if SAME:

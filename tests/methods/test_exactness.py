@@ -21,12 +21,12 @@ from probinv.prior import Uniform
 from tests.methods.problems import Silent, gauss, moments, scores
 
 pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.slow]
-CHAINS, DRAWS = 64, 200
+CHAINS, DRAWS, WARMUP = 64, 100, 150
 SIZES = {1: 1, 2: 1, 5: 3, 20: 8}  # n and the number of outputs
 
 
 def run(method: Any, posterior: Posterior, key: jax.Array) -> np.ndarray:
-    draws = method(chains=CHAINS, draws=DRAWS, warmup=300).run(Density.of(posterior), key, Silent())
+    draws = method(chains=CHAINS, draws=DRAWS, warmup=WARMUP).run(Density.of(posterior), key, Silent())
     assert draws.z.shape == (CHAINS, DRAWS, posterior.size)
     assert draws.stats["diverging"].mean() < 0.01
     return draws.z

@@ -23,7 +23,7 @@ from tests.methods.problems import Silent, moments
 from tests.methods.surfaces import TOY, curve, on_curve, whitened
 from tests.posterior.zoo import tanh_network
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimised]
 PARTICLES = 256
 
 
@@ -66,9 +66,9 @@ def linear(sigma: float = 0.2) -> tuple[Posterior, np.ndarray, np.ndarray, float
 
 @pytest.mark.slow
 def test_evidence_and_law_of_a_linear_map(key: jax.Array) -> None:
-    """48 replicates: the mean of p(Y*) estimates, and 20 means and second moments; false alarm 2e-4."""
+    """24 replicates: the mean of p(Y*) estimates, and 20 means and second moments; false alarm 2e-4."""
     posterior, slope, offset, log_evidence = linear()
-    draws = run(posterior, key, 48)
+    draws = run(posterior, key, 24)
     ratio = np.exp(evidence(draws) - log_evidence)
     assert score(ratio, 1.0) < 1
     assert ratio.std() < 0.5  # and known well: a standard error below 0.07
@@ -77,7 +77,7 @@ def test_evidence_and_law_of_a_linear_map(key: jax.Array) -> None:
     wrong, _ = moments(whitened(slope / 1.2, offset / 1.2, draws.z))
     assert score(wrong.mean(axis=1), wanted).max() > 1
     assert np.isclose(draws.notes["log_evidence"], log_mean_exp(evidence(draws)))
-    assert np.isclose(draws.notes["log_evidence_error"], evidence(draws).std(ddof=1) / np.sqrt(48))
+    assert np.isclose(draws.notes["log_evidence_error"], evidence(draws).std(ddof=1) / np.sqrt(24))
 
 
 @pytest.mark.slow
