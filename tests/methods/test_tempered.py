@@ -71,7 +71,7 @@ def test_evidence_and_law_of_a_linear_map(key: jax.Array) -> None:
     draws = run(posterior, key, 24)
     ratio = np.exp(evidence(draws) - log_evidence)
     assert score(ratio, 1.0) < 1
-    assert ratio.std() < 0.5  # and known well: a standard error below 0.07
+    assert ratio.std() < 0.5  # and known well: a standard error below 0.11
     quantities, wanted = moments(whitened(slope, offset, draws.z))
     assert score(quantities.mean(axis=1), wanted).max() < 1
     wrong, _ = moments(whitened(slope / 1.2, offset / 1.2, draws.z))
