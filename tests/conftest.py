@@ -83,7 +83,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _few_programs() -> Iterator[None]:
     """Programs of earlier modules are let go: each holds memory maps, and Linux allows a process 65530."""
     yield
-    if MAPS.exists() and len(MAPS.read_bytes().splitlines()) > 8_000:
+    if MAPS.exists() and len(MAPS.read_bytes().splitlines()) > 24_000:
         jax.clear_caches()
         gc.collect()
 

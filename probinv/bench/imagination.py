@@ -16,18 +16,30 @@ HIDDEN = (500, 500, 2000)
 EACH, STEPS = 1000, 1000
 COMPARED = 500
 SURE = 0.9
-EPOCHS = 20
 MEASURED = ("recognised", "diversity", "recognised_sure", "diversity_sure")
 COLUMNS = ("label", "recognised", "diversity", f"recognised, sure={SURE}", f"diversity, sure={SURE}")
 
 
-def network() -> DBN:
-    """784-500-500-2000 with 10 labels: greedy, then up-down, both with chains that keep their labels."""
+def network(
+    *, below: int = 30, epochs: int = 20, tuned: bool = True, seed: int = 0, progress: bool = False
+) -> DBN:
+    """784-500-500-2000 with 10 labels: greedy, then up-down, both with chains that keep their labels.
+
+    Args:
+        below: epochs of each layer below the memory.
+        epochs: of the memory, and as many of the up-down algorithm.
+        tuned: whether there is an up-down algorithm.
+        seed: of everything.
+        progress: show bars.
+    """
     return DBN(
         HIDDEN,
-        layers=Training(epochs=30),
-        memory=Training(epochs=20, discriminative=5.0, conditional=True),
-        tuning=Training(epochs=EPOCHS, rate=0.02, discriminative=25.0, conditional=True),
+        layers=Training(epochs=below, seed=seed),
+        memory=Training(epochs=epochs, discriminative=5.0, conditional=True, seed=seed),
+        tuning=Training(epochs=epochs, rate=0.02, discriminative=25.0, conditional=True, seed=seed)
+        if tuned
+        else None,
+        progress=progress,
     )
 
 

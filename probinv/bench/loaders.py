@@ -15,6 +15,7 @@ from probinv._checks import double_precision
 from probinv._errors import InputError
 from probinv.bench.data import FOLDER, data_folder
 from probinv.bench.result import Result
+from probinv.bench.torch_chain import torch_chain
 
 COUNT, POINTS, TRIED, DIRECTIONS, REPEATS = 1000, 3, 50, 8, 5
 """Evaluations for the speed; points and directions of derivatives; repeats, of which the fastest counts."""
@@ -27,8 +28,10 @@ COLUMNS = (
     "f and grad s",
     "f s",
     "ORT f s",
+    "torch s",
     "ratio",
     "f / ORT",
+    "/ torch",
     "y off",
     "(64)",
     "J off",
@@ -161,11 +164,13 @@ def speed(
     compiled = time.perf_counter() - began
     given = x.reshape(count, *x.shape[1:]).astype(np.float32)
     run, how = _batched(model, network, given)
+    torch = torch_chain(network, given, np.asarray(weight))
     figures = {
         "compile": compiled,
         "gradient": fastest(lambda: made(batch)),
         "forward": fastest(lambda: plain(batch)),
         "onnxruntime": fastest(lambda: run(given)),
+        "torch": None if torch is None else fastest(torch),
         "how": how,
     }
     return figures, np.asarray(plain(batch)).reshape(count, -1), run(given).reshape(count, -1)
@@ -265,7 +270,8 @@ def bench_loaders(folder: str | Path | None = None, count: int = COUNT) -> Resul
             "J off: reverse mode in float64 against central differences of the other interpreter, in "
             f"float64, along {DIRECTIONS} directions at {POINTS} points.",
             f"its own: how far differences of step {STEP:g} and of half of it are apart, their error.",
-            f"PyTorch: {_torch()}",
+            "torch: PyTorch's forward and backward of the same chain of dense layers, with its own number of "
+            "threads; - where it is not installed, or the network no such chain.",
         ],
     )
 
@@ -275,14 +281,10 @@ def _said_how(figures: list[dict[str, Any]]) -> str:
     return f"one by one, as the file knows no batch: {', '.join(singly)}." if singly else "all in one batch."
 
 
-def _torch() -> str:
-    from importlib.util import find_spec
-
-    return "not compared." if find_spec("torch") else "absent here, not compared."
-
-
 def _row(one: dict[str, Any]) -> tuple[Any, ...]:
-    ratios = (one["gradient"] / one["onnxruntime"], one["forward"] / one["onnxruntime"])
-    seconds = (one["compile"], one["gradient"], one["forward"], one["onnxruntime"])
+    torch = one["torch"] or "-"
+    beside = one["gradient"] / one["torch"] if one["torch"] else "-"
+    ratios = (one["gradient"] / one["onnxruntime"], one["forward"] / one["onnxruntime"], beside)
+    seconds = (one["compile"], one["gradient"], one["forward"], one["onnxruntime"], torch)
     offs = (one["y_off"], one["y_off_64"], one["jacobian_off"], one["jacobian_own"])
     return (one["network"], f"{one['inputs']}, {one['outputs']}", *seconds, *ratios, *offs, one["against"])

@@ -98,11 +98,10 @@ def recipe(data: "Images", epochs: int | None, seed: int, quick: bool) -> "DBN":
         # means and not draws of the features below: less diverse, but more often what they should be
         top = Training(epochs=memory, batch_size=10, binarise=False, discriminative=1.0, seed=seed)
         return DBN((128, 256), layers=layers, memory=top, progress=True)
-    below, memory = (1, 1) if quick else (20, epochs or 20)
-    layers = Training(epochs=below, seed=seed)
-    top = Training(epochs=memory, discriminative=0.1, seed=seed)
-    tuning = None if quick else Training(epochs=memory, rate=0.05, discriminative=1.0, seed=seed)
-    return DBN((500, 500, 2000), layers=layers, memory=top, tuning=tuning, progress=True)
+    from probinv.bench.imagination import network
+
+    below, memory = (1, 1) if quick else (30, epochs or 20)
+    return network(below=below, epochs=memory, tuned=not quick, seed=seed, progress=True)
 
 
 def _imagine(

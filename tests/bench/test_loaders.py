@@ -1,8 +1,11 @@
 """The bench of loaders on one small network made here."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,7 +17,8 @@ pytest.importorskip("onnxruntime")
 import onnx
 
 from probinv.bench import loaders as room
-from probinv.forward import load
+from probinv.bench.torch_chain import torch_chain
+from probinv.forward import Activation, Affine, Dense, Layered, Reshape, load
 from tests.forward.onnx_models import floats, model, node
 
 
@@ -45,9 +49,11 @@ def test_the_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < one["jacobian_own"] < 1e-7
     assert one["against"] in ("onnxruntime", "reference")
     assert min(one[key] for key in ("compile", "gradient", "forward", "onnxruntime")) > 0
-    assert row[6] == one["gradient"] / one["onnxruntime"]
+    assert row[7] == one["gradient"] / one["onnxruntime"]
+    assert one["torch"] is None  # no chain of dense layers
+    assert row[6] == row[9] == "-"
     assert len(row) == len(result.columns)
-    assert "PyTorch: " in result.text()
+    assert "PyTorch" in result.text()
     assert max(map(len, result.text().splitlines()[:2])) <= 160
 
 
@@ -86,6 +92,25 @@ def test_a_file_that_knows_no_batch_is_run_one_by_one(tmp_path: Path) -> None:
     run, how = room._batched(made, network, x)
     assert how == "one by one"
     np.testing.assert_allclose(run(x), x.reshape(3, 4) @ floats(G=(4, 3))["G"], rtol=1e-5)
+
+
+def test_torch_computes_the_same() -> None:
+    """Where it is installed: its values, and its gradient."""
+    x = np.random.default_rng(0).standard_normal((3, 2, 2)).astype(np.float32)
+    weight = np.asarray([1.0, -2.0, 0.5], np.float32)
+    dense = (Dense(floats(W=(5, 4))["W"], floats(b=(5,))["b"]), Dense(floats(V=(3, 5))["V"]))
+    first, last = (Reshape(), Affine(2.0, 0.1)), (Activation("logistic"), dense[1], Activation("tanh"))
+    chain = Layered([*first, dense[0], *last], (2, 2))
+    assert torch_chain(Layered([Dense(np.eye(4)), Activation("softmax")], (4,)), x, weight) is None
+    both = torch_chain(chain, x, weight)
+    if find_spec("torch") is None:
+        assert both is None
+        pytest.skip("PyTorch is not installed: its column of the bench is not tried")
+    assert both is not None
+    y, slope = both()
+    wanted = jax.vmap(jax.value_and_grad(lambda x: jnp.sum(weight * chain(x))))(jnp.asarray(x))
+    np.testing.assert_allclose(y.detach() @ weight, wanted[0], rtol=1e-5)
+    np.testing.assert_allclose(slope, wanted[1], rtol=1e-4, atol=1e-6)
 
 
 def test_files_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
