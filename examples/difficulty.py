@@ -18,7 +18,7 @@ PATTERNS = 200
 
 def main(quick: bool) -> dict[str, Figure]:
     x, y = difficulty_patterns(5000)
-    network = train_network(x, y, (10, 32, 32, 1), steps=4000, rate=1e-2)
+    network = train_network(x, y, (10, 32, 32, 1), steps=1000 if quick else 4000, rate=1e-2)
     prior = probinv.Uniform(0.0, 1.0, shape=(10,))
     tree = probinv.query(
         network, [7.0], prior=prior, tolerance=0.1, method=settings(quick, probinv.LiftedHMC)

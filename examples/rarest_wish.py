@@ -33,9 +33,9 @@ def main(quick: bool) -> dict[str, Figure]:
     print(f"the network names {right.mean():.0%} of the digits that it has not seen")
     drawn, counted = brute_force(network, 50_000 if quick else 1_000_000)
 
-    method = probinv.SubsetSimulation(draws=100 if quick else 500)
+    method = probinv.SubsetSimulation(draws=50 if quick else 500)
     found = {}
-    for digit in range(0, 10, 3 if quick else 1):
+    for digit in range(0, 10, 5 if quick else 1):
         wish = probinv.On(digit, probinv.AtLeast(CERTAIN))
         posterior = probinv.Posterior(probinv.Uniform(0.0, 1.0, 64), network, wish)
         tree = probinv.invert(posterior, method, verdict=False, progress=False)

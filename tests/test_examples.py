@@ -37,9 +37,10 @@ def test_examples_are_short(name):
 
 
 def cases():
-    """Those of many inputs spend their time in running."""
+    """Those of many inputs, long trajectories or many images spend their time in running."""
     wide = {"recurrent", "roman", "roman_imagined", "xs_and_os"}
-    return [pytest.param(name, marks=[pytest.mark.optimised] * (name in wide)) for name in SCRIPTS]
+    long = {"difficulty", "rarest_wish"}
+    return [pytest.param(name, marks=[pytest.mark.optimised] * (name in wide | long)) for name in SCRIPTS]
 
 
 @pytest.mark.slow

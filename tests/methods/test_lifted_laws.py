@@ -3,6 +3,7 @@
 from functools import cache, partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,7 @@ from probinv.methods.kernels.projected import projected_start, shortest_way
 from probinv.methods.manifold._independence import independent_move
 from probinv.posterior import Constraint, Posterior
 from probinv.prior import Normal
+from tests.methods.problems import linear
 from tests.methods.surfaces import TOY, curve
 from tests.posterior.zoo import tanh_network
 
@@ -291,6 +293,12 @@ def test_independent_proposals_are_in_detailed_balance(
     assert exchangeable(z, after) < 5.5
 
 
+@eqx.filter_jit
+def over_each(v: Any, at: Point, here: Point, keys: jax.Array) -> Any:
+    """A proposal from each point over the plane of another; one program for each shape."""
+    return jax.vmap(partial(independent_move, v))(here, at, keys)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("outputs", "sigma"), [(1, 0.3), (1, 0.0), (2, 0.3), (2, 1e-5), (2, 0.0), (6, 0.3), (6, 1e-5)]
@@ -302,14 +310,9 @@ def test_independent_proposals_of_a_linear_map_are_always_accepted(
     slope = np.random.default_rng(0).normal(size=(outputs, 4))
     y_star = slope @ np.ones(4)
     wish = Gaussian(y_star, sigma) if sigma else Exactly(y_star)
-    v = Constraint.of(Posterior(Normal(0.0, 1.0, 4), lambda x: slope @ x, wish))
+    v = Constraint.of(Posterior(Normal(0.0, 1.0, 4), Function(linear, slope), wish))
     at = projected_start(v, key, POINTS, 0)[0].at
-
-    @jax.jit
-    def run(at: Point, here: Point, keys: jax.Array) -> Any:
-        return jax.vmap(partial(independent_move, v))(here, at, keys)
-
     away = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), at)
-    new, probability, _ = run(at, away, jax.random.split(key, POINTS))
+    new, probability, _ = over_each(v, at, away, jax.random.split(key, POINTS))
     np.testing.assert_allclose(probability, 1.0, atol=1e-6)
     assert np.linalg.norm(new.z - at.z, axis=1).min() > 1e-6
