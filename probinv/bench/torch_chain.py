@@ -27,13 +27,15 @@ def torch_chain(network: Any, x: np.ndarray, weight: np.ndarray) -> Callable[[],
     if find_spec("torch") is None:
         return None
     try:
-        layers = [_layer(layer) for layer in forward.as_layered(network).layers]
+        chain = forward.as_layered(network)
+        layers = [_layer(layer) for layer in chain.layers]
     except InputError:
         return None
     import torch
 
-    given = torch.as_tensor(np.asarray(x, np.float32)).requires_grad_()
-    weights = torch.as_tensor(np.asarray(weight, np.float32))
+    rows = np.array(x, np.float32).reshape(len(x), *(chain.input_shape or x.shape[1:]))
+    given = torch.as_tensor(rows).requires_grad_()
+    weights = torch.as_tensor(np.array(weight, np.float32))
 
     def both() -> tuple[Any, Any]:
         y = given

@@ -109,8 +109,8 @@ def test_torch_computes_the_same() -> None:
     assert both is not None
     y, slope = both()
     wanted = jax.vmap(jax.value_and_grad(lambda x: jnp.sum(weight * chain(x))))(jnp.asarray(x))
-    np.testing.assert_allclose(y.detach() @ weight, wanted[0], rtol=1e-5)
-    np.testing.assert_allclose(slope, wanted[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(y.detach().numpy() @ weight, wanted[0], rtol=1e-5)
+    np.testing.assert_allclose(slope.numpy(), wanted[1], rtol=1e-4, atol=1e-6)
 
 
 def test_files_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
