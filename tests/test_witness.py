@@ -137,6 +137,18 @@ def test_the_parts_of_a_hunt() -> None:
 
 
 @pytest.mark.usefixtures("x64")
+def test_of_inputs_at_an_edge_the_deepest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = asked("(>= Y_0 1.9)")
+    hunt = witness._Hunt(asks, asks.flat(NETWORK), 0, asks.cases[0], jax.random.key(0), Bar(1, False))
+    found = [Witness(np.zeros(2), np.ones(2), np.full(2, 1.1), 0, margin) for margin in (0.05, 0.15, 0.1)]
+    assert all(one.narrow for one in found)
+    monkeypatch.setattr(hunt, "_climbed", lambda start: (start, np.zeros(1)))
+    rest = iter(found)
+    monkeypatch.setattr(hunt, "_confirmed", lambda x: next(rest))
+    assert hunt.climb() is found[1]
+
+
+@pytest.mark.usefixtures("x64")
 def test_the_view_of_a_region() -> None:
     """An edge that belongs to the wish is inside, and units are handed on."""
     view = Region.of(Posterior(Normal(0.0, 1.0, 2), NETWORK, LinearRegion([[1.0, -1.0]], 0.0)))

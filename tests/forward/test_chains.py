@@ -57,12 +57,12 @@ def keras_chain() -> Any:
                 layers.Dropout(0.5),
                 layers.Dense(4, activation="leaky_relu", use_bias=False),
                 layers.Activation("silu"),
-                layers.Rescaling(8.0, 0.5),
+                layers.Rescaling(4.0, 0.5),
                 layers.ReLU(6.0),
                 layers.Dense(3),
                 layers.ELU(0.5),
                 layers.Reshape((3, 1)),
-                layers.Rescaling(0.5, -0.25),
+                layers.Rescaling(-0.5, 1.0),
                 layers.ReLU(),
                 layers.Reshape((3,)),
                 layers.Softmax(),
@@ -75,7 +75,8 @@ def keras_graph() -> Any:
     from tests.forward.keras_models import keras, layers
 
     x = keras.Input((3,))
-    return keras.Model(x, layers.Dense(2, activation="elu")(layers.Dense(4, activation="tanh")(x)))
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, activation="softsign")])
+    return keras.Model(x, layers.Dense(2, activation="elu")(inner(layers.Dense(4, activation="tanh")(x))))
 
 
 def nnx_chain() -> Any:
@@ -134,11 +135,12 @@ def test_a_chain_is_its_network(name: str, tmp_path: Any) -> None:
     assert isinstance(layered, Layered)
     assert {type(layer) for layer in layered.layers} <= {Dense, Affine, Activation}
     assert layered.input_shape == (int(np.prod(shape)),)
+    y: list[np.ndarray] = []
     for seed in range(3):
         x = np.random.default_rng(seed).normal(size=shape) * 2
-        np.testing.assert_allclose(
-            layered(jnp.asarray(x.ravel())), forward(jnp.asarray(x)), rtol=1e-12, atol=1e-14
-        )
+        y.append(np.asarray(forward(jnp.asarray(x))))
+        np.testing.assert_allclose(layered(jnp.asarray(x.ravel())), y[-1], rtol=1e-12, atol=1e-14)
+    assert np.abs(y[0] - y[1]).max() > 1e-3  # nothing in the chain hides what comes before it
     assert load_network(save_network(layered, tmp_path / "net.npz")).input_shape == layered.input_shape
 
 
@@ -185,6 +187,10 @@ def test_a_normalization_keeps_small_variances_from_zero() -> None:
     norm.adapt_variance.assign([0.0, 4.0])
     found = as_layered(bare(model))(jnp.asarray([1.5, 3.0]))
     np.testing.assert_allclose(found, [0.5e7, 1.5], rtol=1e-12)  # by its formula, max(sqrt(variance), 1e-7)
+    forward = bare(model)
+    thirds = KerasForward(tuple(w / 3 for w in forward.weights), forward.program, (2,))
+    found = as_layered(thirds)(jnp.asarray([1.5, 3.0]))  # no float32 is a third
+    np.testing.assert_allclose(found[1], 3 / np.sqrt(4 / 3), rtol=1e-14)
 
 
 def test_the_number_of_inputs_is_that_of_the_first_array() -> None:

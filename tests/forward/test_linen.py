@@ -130,6 +130,8 @@ def test_kinds_of_modules_and_of_variables() -> None:
         np.testing.assert_allclose(as_forward((norm, statistics))(x), (x - 0.1) / np.sqrt(0.5), rtol=1e-14)
     whole = linen.Dense(2, dtype=jnp.complex64)
     assert as_forward((whole, plain)).module.dtype == jnp.complex64
+    bound = linen.Sequential((jnp.tanh,)).bind({})
+    assert as_forward((bound, {"params": {}})).module.scope is None  # programs hold no variables
 
 
 def test_what_cannot_be_read_says_so() -> None:

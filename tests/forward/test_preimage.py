@@ -320,6 +320,22 @@ def test_one_step_of_polish_is_its_formula() -> None:
     assert count.tolist() == [0]
 
 
+class Logarithm(AbstractLayer):
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.log(x)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_step_to_where_there_is_no_output_is_not_taken() -> None:
+    """log x = log 0.2 from x = 1: the whole step ends at -0.61, that damped by 1 at half of the way there."""
+    network, open_ends = Layered([Logarithm()], 1), (-OPEN[:1], OPEN[:1])
+    found, _ = polish(network, np.array([[1.0]]), np.log([0.2]), open_ends, 1)
+    np.testing.assert_allclose(found, [[1 + np.log(0.2) / 2]])
+
+
 def test_it_is_on_the_front_page_and_leaves_jax_as_it_was() -> None:
     assert probinv.preimage is preimage
     single = net(3, 2)
