@@ -33,7 +33,7 @@ def torch_chain(network: Any, x: np.ndarray, weight: np.ndarray) -> Callable[[],
         return None
     import torch
 
-    rows = np.array(x, np.float32).reshape(len(x), *(chain.input_shape or x.shape[1:]))
+    rows = np.array(x, np.float32).reshape(len(x), *chain.input_shape)
     given = torch.as_tensor(rows).requires_grad_()
     weights = torch.as_tensor(np.array(weight, np.float32))
 

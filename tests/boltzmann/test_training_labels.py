@@ -182,3 +182,13 @@ def test_labels_that_no_chain_could_keep_are_refused() -> None:
         Course(
             FineTuning(Stack((), top)), STATES, Training(batch_size=2, conditional=True, discriminative=1.0)
         )
+
+
+def test_a_few_more_rows_are_learned_by_the_chains_that_are_there() -> None:
+    """And chains that are too few to keep labels are refused then too."""
+    x, y = np.eye(3)[[0, 1, 2] * 4], np.array([0, 1, 2] * 4)
+    machine = RBM(2, conditional=True, discriminative=1.0).partial_fit(x, y)
+    assert np.isfinite(machine.partial_fit(x[:2], y[:2]).machine_.weight).all()
+    few = RBM(2, chains=2).partial_fit(x, y)
+    with pytest.raises(InputError, match="2 chains for 3 labels"):
+        few.set_params(chains=5, conditional=True, discriminative=1.0).partial_fit(x, y)

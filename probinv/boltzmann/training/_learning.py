@@ -42,7 +42,8 @@ class Learning:
         Raises:
             InputError: chains are to keep their labels, and there are none, or fewer chains than labels.
         """
-        chains = chains_of(self.machine, batches, settings)
+        chains = settings.chains or batches.size
+        require_chains(self.machine, chains if self.state is None else len(self.state.chain), settings)
         if self.state is not None:
             state = jax.tree.map(jnp.asarray, self.state)
             if bool(settings.momentum) != isinstance(state.velocity, Gradient):
@@ -122,16 +123,14 @@ def draws_of_batches(below: tuple[Layer, ...], batches: Any, step: Array, key: P
     return jax.vmap(one)(step + jnp.arange(len(batches)), jnp.asarray(batches))
 
 
-def chains_of(machine: Machine, batches: Batches, settings: Training) -> int:
-    """How many persistent chains; an InputError where they could not keep a label each."""
-    chains = settings.chains or batches.size
+def require_chains(machine: Machine, chains: int, settings: Training) -> None:
+    """An InputError where so many chains could not keep a label each, and are to."""
     if settings.conditional and chains < (classes := require_labels(machine).classes):
         raise InputError(
             f"there are {chains} chains for {classes} labels",
             "with conditional each keeps one",
             f"set chains={classes} or more",
         )
-    return chains
 
 
 def zero_like(machine: Machine, settings: Training) -> Gradient | Array:

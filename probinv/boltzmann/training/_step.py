@@ -30,7 +30,7 @@ class Static(NamedTuple):
     momentum: bool
     binarise: bool
     discriminative: bool
-    conditional: bool = False
+    conditional: bool
 
 
 class Knobs(NamedTuple):

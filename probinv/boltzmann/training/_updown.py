@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from probinv._typing import Count, PRNGKey, Scalar
 from probinv.boltzmann.stack import Layer, Stack, draws_above, means_above
-from probinv.boltzmann.training._learning import chains_of
+from probinv.boltzmann.training._learning import require_chains
 from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
 from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved, toward
@@ -50,7 +50,9 @@ def layer_step(
 ) -> Layer:
     """Down weights learn to give back what was seen awake, up weights what was dreamt:
 
-    dD = <(s - E[s | t]) t^T>_wake,     dU = <s (t - E[t | s])^T>_sleep.
+    dD = <(s - E[s | t]) t^T>_wake,     dU = <s (t - E[t | s])^T>_sleep,
+
+    the second a mean in which each dream has its share.
     """
     s, t = awake
     missed = (s - layer.below.mean(layer.down(t))) / len(s)
@@ -133,9 +135,10 @@ class FineTuning:
         """Chains of the memory at random states of its hidden units.
 
         Raises:
-            InputError: see `chains_of`.
+            InputError: see `require_chains`.
         """
-        chains = chains_of(self.stack.top, batches, settings)
+        chains = settings.chains or batches.size
+        require_chains(self.stack.top, chains, settings)
         stack = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self.stack)
         first = jnp.asarray(dense(batches.rows[: max(10 * batches.size, 1000)]))
         split = first.shape[1] - stack.classes

@@ -49,9 +49,8 @@ def _linen(linen: Any, module: Any, variables: dict[str, Any]) -> list[AbstractL
     if isinstance(module, linen.Sequential):
         layers: list[AbstractLayer] = []
         for number, part in enumerate(module.layers):
-            name = (
-                f"layers_{number}"  # also of a layer with a name of its own: Flax takes no notice of it here
-            )
+            # also of a layer with a name of its own, of which Flax takes no notice here
+            name = f"layers_{number}"
             layers += _linen(linen, part, {kind: values.get(name, {}) for kind, values in variables.items()})
         return layers
     if isinstance(module, linen.Dense):
