@@ -1,6 +1,7 @@
 """Digits imagined for a clamped label: are they recognised, and are they as diverse as real ones?"""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,26 +22,24 @@ COLUMNS = ("label", "recognised", "diversity", f"recognised, sure={SURE}", f"div
 
 
 def network(
-    *, below: int = 30, epochs: int = 20, tuned: bool = True, seed: int = 0, progress: bool = False
+    *, below: int = 30, epochs: int = 20, tuning: int = 40, seed: int = 0, progress: bool = False
 ) -> DBN:
     """784-500-500-2000 with 10 labels: greedy, then up-down, both with chains that keep their labels.
 
     Args:
         below: epochs of each layer below the memory.
-        epochs: of the memory, and as many of the up-down algorithm.
-        tuned: whether there is an up-down algorithm.
+        epochs: of the memory.
+        tuning: of the up-down algorithm; 0 for none.
         seed: of everything.
         progress: show bars.
     """
-    return DBN(
-        HIDDEN,
-        layers=Training(epochs=below, seed=seed),
-        memory=Training(epochs=epochs, discriminative=5.0, conditional=True, seed=seed),
-        tuning=Training(epochs=epochs, rate=0.02, discriminative=25.0, conditional=True, seed=seed)
-        if tuned
-        else None,
-        progress=progress,
-    )
+    memory = Training(epochs=epochs, discriminative=5.0, conditional=True, seed=seed)
+    updown = None
+    if tuning:
+        # a small rate for what it imagines, a large one for the labels: their product
+        updown = replace(memory, epochs=tuning, rate=0.01, discriminative=150.0, dropout=0.25)
+    layers = Training(epochs=below, seed=seed)
+    return DBN(HIDDEN, layers=layers, memory=memory, tuning=updown, progress=progress)
 
 
 def spread(rows: np.ndarray) -> float:

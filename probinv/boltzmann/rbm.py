@@ -80,6 +80,7 @@ class RBM(AbstractEstimator):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         discriminative: float = 0.0,
+        dropout: float = 0.0,
         conditional: bool = False,
         binarise: bool = True,
         swaps: int = 0,
@@ -94,7 +95,8 @@ class RBM(AbstractEstimator):
         self.negative, self.steps, self.chains = negative, steps, chains
         self.centring, self.averaging = centring, averaging
         self.momentum, self.weight_decay = momentum, weight_decay
-        self.discriminative, self.conditional, self.binarise = discriminative, conditional, binarise
+        self.discriminative, self.dropout, self.conditional = discriminative, dropout, conditional
+        self.binarise = binarise
         self.swaps, self.snapshots = swaps, snapshots
         self.held_out, self.seed = held_out, seed
         self.progress, self.checkpoint = progress, checkpoint

@@ -100,8 +100,8 @@ def recipe(data: "Images", epochs: int | None, seed: int, quick: bool) -> "DBN":
         return DBN((128, 256), layers=layers, memory=top, progress=True)
     from probinv.bench.imagination import network
 
-    below, memory = (1, 1) if quick else (30, epochs or 20)
-    return network(below=below, epochs=memory, tuned=not quick, seed=seed, progress=True)
+    below, memory, tuning = (1, 1, 0) if quick else (30, epochs or 20, 2 * (epochs or 20))
+    return network(below=below, epochs=memory, tuning=tuning, seed=seed, progress=True)
 
 
 def _imagine(

@@ -16,16 +16,16 @@ from probinv import InputError
 from probinv._checks import double_precision
 from probinv.boltzmann.exact import exact_log_likelihood
 from probinv.boltzmann.machine import Machine, new_machine
-from probinv.boltzmann.stack import Layer
+from probinv.boltzmann.stack import Layer, Stack
 from probinv.boltzmann.training import Course, Learning, Trained, Training
 from probinv.boltzmann.training import _learning as learning
 from probinv.boltzmann.training import _loop as loop
+from probinv.boltzmann.training._labels import label_slope
 from probinv.boltzmann.training._monitor import look
 from probinv.boltzmann.training._step import (
     Gradient,
     averaged,
     climb,
-    discriminative_gradient,
     gradient,
     negative,
     update,
@@ -335,7 +335,7 @@ STATIC, KNOBS = SETTINGS.static, SETTINGS.knobs
 def stepped(static: Any, knobs: Any, state: Any, count: int = 1) -> Any:
     rows, key = jnp.asarray(ROWS[:50]), jax.random.key(9)
     for _ in range(count):
-        state = update(static, knobs, state, rows, rows, jnp.float32(0.1), key)
+        state = update(static, knobs, state, rows, jnp.float32(0.1), key)
     return state
 
 
@@ -347,8 +347,8 @@ def test_momentum_weight_decay_averaging_and_centres() -> None:
     key_data, key_climb = jax.random.split(jax.random.key(9))
     data = state.machine.visible.drawn(key_data, jnp.asarray(ROWS[:50]))
     centre = state.centre_visible, state.centre_hidden
-    found = climb(settings.static, knobs, state.machine, data, data, state.chain, centre, key_climb)
-    bare = climb(settings.static, KNOBS, state.machine, data, data, state.chain, centre, key_climb)
+    found = climb(settings.static, knobs, state.machine, data, state.chain, centre, key_climb)
+    bare = climb(settings.static, KNOBS, state.machine, data, state.chain, centre, key_climb)
     assert np.allclose(found.way.weight, bare.way.weight - 0.2 * state.machine.weight, atol=1e-6)
     assert np.allclose(found.way.visible_bias, bare.way.visible_bias, atol=1e-6)
     one = stepped(settings.static, knobs, state)
@@ -365,7 +365,6 @@ def test_momentum_weight_decay_averaging_and_centres() -> None:
         settings.static,
         knobs,
         one.machine,
-        data,
         data,
         one.chain,
         (one.centre_visible, one.centre_hidden),
@@ -391,11 +390,11 @@ def test_the_chains_of_cd_begin_at_the_data_and_those_of_pcd_go_on() -> None:
     zero = (jnp.zeros(4), jnp.zeros(4))
     for persistent, wanted in ((True, chain), (False, data)):
         static = STATIC._replace(persistent=persistent, steps=3)
-        found = climb(static, KNOBS, machine, data, data, chain, zero, jax.random.key(0))
+        found = climb(static, KNOBS, machine, data, chain, zero, jax.random.key(0))
         assert np.array_equal(found.model, wanted)
         assert np.array_equal(found.chain, wanted)
     blank = Machine(Bernoulli(4), Bernoulli(4), 0 * copy, 0 * off, 0 * off)
-    moved = climb(STATIC, KNOBS, blank, data, data, chain, zero, jax.random.key(0)).chain
+    moved = climb(STATIC, KNOBS, blank, data, chain, zero, jax.random.key(0)).chain
     assert 0.3 < (moved == chain).mean() < 0.7
 
 
@@ -427,7 +426,7 @@ def test_the_discriminative_term_is_the_gradient_of_log_p_of_the_label() -> None
 
     with double_precision():
         here = jax.tree.map(jnp.asarray, machine)
-        found = discriminative_gradient(here, jnp.asarray(rows))
+        found = label_slope(False, 0.0, Stack((), here), jnp.asarray(rows), jax.random.key(0)).top
         for name in ("weight", "visible_bias", "hidden_bias"):
             way = np.random.default_rng(1).normal(size=np.shape(getattr(machine, name)))
             ends = [
@@ -437,14 +436,6 @@ def test_the_discriminative_term_is_the_gradient_of_log_p_of_the_label() -> None
                 for step in (1e-5, -1e-5)
             ]
             assert np.sum(getattr(found, name) * way) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
-        static = STATIC._replace(discriminative=True)
-        knobs = KNOBS._replace(discriminative=np.float32(2.0))
-        chain, centre = jnp.zeros((4, 3)), (jnp.zeros(5), jnp.zeros(3))
-        key = jax.random.key(1)
-        others = jnp.asarray(units.states()[[0, 3, 6, 9]])
-        given = here, others, jnp.asarray(rows), chain, centre, key
-        with_term, without = climb(static, knobs, *given), climb(STATIC, knobs, *given)
-        assert np.allclose(with_term.way.weight, without.way.weight + 2 * found.weight)
 
 
 def test_the_monitor_against_numpy() -> None:
@@ -525,7 +516,7 @@ def test_a_machine_above_learns_what_goes_up_from_draws_of_gray_rows() -> None:
     "changes", [{}, {"binarise": False}, {"discriminative": 2.0}, {"discriminative": 2.0, "binarise": False}]
 )
 def test_the_updates_of_a_machine_above_are_those_of_its_draws(changes: dict[str, Any]) -> None:
-    """And the label is asked of means."""
+    """The label is asked of them, too."""
     machine = new_machine(Joined([Bernoulli(2), Softmax(2)]), Bernoulli(2), jax.random.key(1))
     rows = np.concatenate([np.full((100, 1), 0.5), np.eye(2)[np.arange(100) % 2]], axis=1).astype(np.float32)
     settings = Training(epochs=1, batch_size=10, **changes)
@@ -535,6 +526,6 @@ def test_the_updates_of_a_machine_above_are_those_of_its_draws(changes: dict[str
     found = course.task.updates(*given, batches, rates, 10, course.key)
     means = learning.means_of_batches(copies(), batches)
     drawn = learning.draws_of_batches(copies(), batches, course.state.step, course.key)
-    wanted = updates(*given, drawn if settings.binarise else means, rates, 10, course.key, means)
+    wanted = updates(*given, drawn if settings.binarise else means, rates, 10, course.key)
     np.testing.assert_array_equal(found.machine.weight, wanted.machine.weight)
     assert (found.machine.weight != course.state.machine.weight).all()

@@ -14,8 +14,9 @@ from probinv._checks import double_precision
 from probinv.boltzmann.machine import Machine, new_machine
 from probinv.boltzmann.rbm import RBM
 from probinv.boltzmann.stack import Layer, Stack
-from probinv.boltzmann.training import Course, FineTuning, Learning, Training
-from probinv.boltzmann.training._step import chain_labels, climb, discriminative_gradient, gradient
+from probinv.boltzmann.training import Course, FineTuning, Learning, Training, _step
+from probinv.boltzmann.training._labels import label_slope
+from probinv.boltzmann.training._step import chain_labels, climb, gradient
 from probinv.boltzmann.training._updown import update
 from probinv.boltzmann.units import Bernoulli, Joined, Softmax
 
@@ -76,7 +77,7 @@ def test_every_chain_keeps_its_label(negative: Any, steps: int) -> None:
     own = Machine(UNITS, Bernoulli(3), weight, np.zeros(5, np.float32), np.full(3, -30, np.float32))
     data, chain = jnp.asarray(STATES[[0, 1, 1, 2, 2]], jnp.float32), jnp.zeros((5, 3))
     centre = jnp.zeros(5), jnp.zeros(3)
-    found = climb(settings.static, settings.knobs, own, data, data, chain, centre, jax.random.key(0))
+    found = climb(settings.static, settings.knobs, own, data, chain, centre, jax.random.key(0))
     labels = chain_labels(5, data[:, 2:])[0] if negative == "pcd" else data[:, 2:]
     np.testing.assert_array_equal(found.model[:, 2:], labels)
     assert found.share.sum() == pytest.approx(1, abs=1e-6)
@@ -148,21 +149,109 @@ def test_chains_of_labels_that_a_batch_lacks_teach_nothing() -> None:
     assert (none.top.weight != there.top.weight).any()
 
 
-def test_the_label_is_asked_of_the_means_of_the_features() -> None:
-    """In the up-down algorithm as in `predict`."""
+def log_label(stack: Stack, rows: Any) -> float:
+    """Mean log p(label | x) as `predict` has it."""
+    scores = np.asarray(stack.scores(jnp.asarray(rows[:, :3])))
+    return float(((scores - np.logaddexp.reduce(scores, axis=1)[:, None]) * rows[:, 3:]).sum(axis=1).mean())
+
+
+def test_the_slope_of_the_label_goes_through_all_layers() -> None:
+    """Against differences of what `predict` goes by."""
     state, rows = tuning()
-    own = state.stack.top
-    means = jnp.concatenate([state.stack.recognise(jnp.asarray(rows[:, :3])), rows[:, 3:]], axis=1)
-    wanted = discriminative_gradient(own, means)
-    moved = tuned(state, rows, 2.0).top.weight - tuned(state, rows, 0.0).top.weight
-    np.testing.assert_allclose(moved, 0.2 * wanted.weight, atol=1e-6)
-    assert np.abs(moved).max() > 0.01
+    rng = np.random.default_rng(6)
+    with double_precision():
+        stack = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), state.stack)
+        rows = rows.astype(np.float64)
+        slope = label_slope(False, 0.0, stack, jnp.asarray(rows), jax.random.key(0))
+        for place, part in enumerate(jax.tree.leaves(stack)):
+            way = rng.normal(size=part.shape)
+            ends = []
+            for step in (1e-5, -1e-5):
+                parts, kind = jax.tree.flatten(stack)
+                parts[place] = part + step * way
+                ends.append(log_label(jax.tree.unflatten(kind, parts), rows))
+            found = np.sum(jax.tree.leaves(slope)[place] * way)
+            assert found == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6, abs=1e-9)
+    assert np.abs(slope.layers[0].up_weight).max() > 1e-3
+    assert not slope.layers[0].down_weight.any()
+
+
+def test_the_memory_and_the_weights_upwards_learn_from_the_label() -> None:
+    """In the up-down algorithm, with its weight; the weights downwards do not."""
+    state, rows = tuning()
+    wanted = label_slope(False, 0.0, state.stack, jnp.asarray(rows), jax.random.key(0))
+    moved = jax.tree.map(lambda a, b: a - b, tuned(state, rows, 2.0), tuned(state, rows, 0.0))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, 0.2 * b, atol=1e-6), moved, wanted)
+    assert np.abs(moved.top.weight).max() > 0.01
+    assert np.abs(moved.layers[0].up_bias).max() > 1e-4
+
+
+def test_a_machine_alone_learns_from_the_label() -> None:
+    rows = jnp.asarray(STATES[[0, 4, 5, 7, 11]], jnp.float32)
+    settings = replace(SETTINGS, batch_size=5)
+    begin = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), machine())
+    state = Course(Learning(begin), np.asarray(rows), settings).state
+
+    def after(weight: float) -> Machine:
+        knobs = settings.knobs._replace(discriminative=np.float32(weight))
+        given = rows, jnp.float32(0.1), jax.random.key(1)
+        return _step.update(settings.static, knobs, state, *given).machine
+
+    wanted = label_slope(False, 0.0, Stack((), state.machine), rows, jax.random.key(0)).top
+    moved = jax.tree.map(lambda a, b: a - b, after(2.0), after(0.0))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, 0.2 * b, atol=1e-6), moved, wanted)
+    assert np.abs(moved.weight).max() > 0.01
+
+
+def wide() -> Stack:
+    """A thousand inputs, two thousand units above them, three labels."""
+    rng = np.random.default_rng(7)
+    shapes = (1000, 2000), (2000,), (1000, 2000), (1000,)
+    parts = [0.03 * rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    units = Joined([Bernoulli(2000), Softmax(3)])
+    top = [0.03 * rng.normal(size=shape).astype(np.float32) for shape in ((2003, 4), (2003,), (4,))]
+    return Stack((Layer(Bernoulli(1000), Bernoulli(2000), *parts),), Machine(units, Bernoulli(4), *top))
+
+
+def test_what_is_left_out_of_a_row_has_no_part_in_the_slope_of_its_label() -> None:
+    """The rest is scaled up, so that what is left of a row's sum is right in the mean."""
+    stack, x = wide(), np.full((1, 1000), 0.5, np.float32)
+    row = jnp.asarray(np.concatenate([x, [[1, 0, 0]]], axis=1), jnp.float32)
+    slope = label_slope(True, 0.3, stack, row, jax.random.key(0))
+    out_x = ~np.any(slope.layers[0].up_weight, axis=1)
+    out_t = ~np.any(slope.top.weight[:2000], axis=1)
+    for out in (out_x, out_t):
+        assert abs(out.mean() - 0.3) < 5 * np.sqrt(0.21 / out.size)
+    np.testing.assert_array_equal(out_t, ~np.any(slope.layers[0].up_weight, axis=0))
+    t = np.asarray(stack.recognise(jnp.asarray(x * ~out_x[None] / 0.7))) * ~out_t[None] / 0.7
+    features = jnp.asarray(np.concatenate([t, [[1, 0, 0]]], axis=1), jnp.float32)
+    wanted = label_slope(False, 0.0, Stack((), stack.top), features, jax.random.key(0))
+    np.testing.assert_allclose(slope.top.weight, wanted.top.weight, atol=1e-5)
+    both = label_slope(True, 0.3, stack, jnp.tile(row, (2, 1)), jax.random.key(0))
+    in_one = np.any(both.layers[0].up_weight, axis=1).mean()
+    assert abs(in_one - 0.91) < 5 * np.sqrt(0.91 * 0.09 / 1000)  # each row leaves out others
+    other = label_slope(True, 0.3, stack, row, jax.random.key(1))
+    assert (np.any(other.top.weight[:2000], axis=1) == out_t).mean() > 0.3
+
+
+def test_dropout_changes_an_update_and_nothing_where_it_is_0() -> None:
+    state, rows = tuning()
+    plain = tuned(state, rows)
+    static, knobs = replace(SETTINGS, dropout=0.5).static, SETTINGS.knobs
+    given = jnp.asarray(rows), jnp.float32(0.1), jax.random.key(0)
+    none = update(static, knobs._replace(dropout=np.float32(0)), state, *given).stack
+    half = update(static, knobs._replace(dropout=np.float32(0.5)), state, *given).stack
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), none, plain)
+    assert np.abs(half.layers[0].up_weight - plain.layers[0].up_weight).max() > 1e-4
+    np.testing.assert_array_equal(half.layers[0].down_weight, plain.layers[0].down_weight)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"discriminative": 0.0}, "without discriminative"),
+        ({"discriminative": 0.0}, "conditional is set without discriminative"),
+        ({"discriminative": 0.0, "conditional": False, "dropout": 0.2}, "dropout is set without"),
+        ({"dropout": 1.0}, "dropout must lie between 0 and 1"),
         ({"swaps": 10}, "swaps do not keep a label"),
     ],
 )

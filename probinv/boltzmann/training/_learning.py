@@ -68,13 +68,11 @@ class Learning:
     def updates(self, *given: Any) -> State:
         """See `_step.updates`; a ladder that grows is kept out of the compiled program."""
         static, knobs, state, rows, *rest = given
-        means = None
-        if self.below and not static.binarise:
-            rows = means_of_batches(self.below, rows)
-        elif self.below:
-            means = means_of_batches(self.below, rows) if static.discriminative else None
+        if self.below and static.binarise:
             rows = draws_of_batches(self.below, rows, state.step, rest[-1])
-        done = updates(static, knobs, state._replace(trajectory=None), rows, *rest, means)
+        elif self.below:
+            rows = means_of_batches(self.below, rows)
+        done = updates(static, knobs, state._replace(trajectory=None), rows, *rest)
         return done._replace(trajectory=state.trajectory)
 
     def between(self, state: State, settings: Training, key: PRNGKey) -> State:

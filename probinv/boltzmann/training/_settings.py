@@ -10,6 +10,11 @@ from probinv._errors import InputError
 from probinv.boltzmann.training._step import Knobs, Static
 
 METHODS = ("pcd", "cd")
+NEED_LABELS = {
+    "conditional": "p(rest | label) says nothing of the labels' biases",
+    "dropout": "inputs are left out only where the label is asked",
+}
+"""Settings that need `discriminative`, and why."""
 
 
 @final
@@ -32,6 +37,8 @@ class Training(eqx.Module):
         weight_decay: the weights shrink by so much of the rate in every update.
         discriminative: weight of log p(label | the rest) beside the likelihood, for machines with label units
             (Larochelle and Bengio 2008).
+        dropout: share of x, and in a network of every layer above it, that is left out at random where the
+            label is asked (Srivastava et al. 2014).
         conditional: climb log p(the rest | label) in place of log p(the rest, label): chains keep their
             labels, as they do when a label is imagined (close to Carbone et al. 2023, arXiv 2307.06797).
             Needs `discriminative`, by which alone the biases of the labels then learn.
@@ -58,6 +65,7 @@ class Training(eqx.Module):
     momentum: float = 0.0
     weight_decay: float = 0.0
     discriminative: float = 0.0
+    dropout: float = 0.0
     conditional: bool = False
     binarise: bool = True
     swaps: int = 0
@@ -72,18 +80,17 @@ class Training(eqx.Module):
         if self.chains is not None:
             as_count("chains", self.chains)
         as_positive("rate", self.rate, shape=())
-        for name in ("centring", "averaging", "momentum", "weight_decay"):
+        for name in ("centring", "averaging", "momentum", "weight_decay", "dropout"):
             share(name, getattr(self, name))
         if not float(as_array("discriminative", self.discriminative, shape=())) >= 0:
             raise InputError(
                 "discriminative is negative", f"got {self.discriminative!r}", "it is a weight: 0 for none"
             )
-        if self.conditional and not self.discriminative:
-            raise InputError(
-                "conditional is set without discriminative",
-                "p(rest | label) says nothing of the labels' biases",
-                "set discriminative too, for example to 1.0",
-            )
+        for name, why in NEED_LABELS.items():
+            if getattr(self, name) and not self.discriminative:
+                raise InputError(
+                    f"{name} is set without discriminative", why, "set discriminative too, for example to 1.0"
+                )
         if self.conditional and self.swaps:
             raise InputError("conditional and swaps are both set", "swaps do not keep a label", "set one")
         if self.negative not in METHODS:
@@ -101,6 +108,7 @@ class Training(eqx.Module):
             self.binarise,
             self.discriminative > 0,
             self.conditional,
+            self.dropout > 0,
         )
 
     @property

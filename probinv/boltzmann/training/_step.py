@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from probinv._typing import Count, PRNGKey, Scalar
-from probinv.boltzmann.labels import label_scores, require_labels
+from probinv.boltzmann.labels import require_labels
 from probinv.boltzmann.machine import Machine
+from probinv.boltzmann.stack import Stack
+from probinv.boltzmann.training._labels import label_slope
 from probinv.boltzmann.units import parameters
 
 type Rows = Float[Array, "batch nv"]
@@ -31,6 +33,7 @@ class Static(NamedTuple):
     binarise: bool
     discriminative: bool
     conditional: bool
+    dropout: bool
 
 
 class Knobs(NamedTuple):
@@ -41,6 +44,7 @@ class Knobs(NamedTuple):
     momentum: float | np.floating
     weight_decay: float | np.floating
     discriminative: float | np.floating
+    dropout: float | np.floating
 
 
 class State(NamedTuple):
@@ -152,7 +156,6 @@ def climb(
     knobs: Knobs,
     machine: Machine,
     data: Rows,
-    means: Rows,
     chain: Chains,
     centre: tuple[Array, Array],
     key: PRNGKey,
@@ -163,7 +166,6 @@ def climb(
         static, knobs: how.
         machine: the parameters.
         data: the batch.
-        means: of what `data` is drawn from: the label is asked of them, as it is by `predict`.
         chain: h of the chains.
         centre: see `gradient`.
         key: of all that is drawn.
@@ -187,9 +189,6 @@ def climb(
         chain = h[: len(chain)] if rows >= len(chain) else chain  # for the monitor alone
         up = jnp.concatenate([first, machine.up(model)])
     way, h = gradient(machine, data, model, share, up, centre)
-    if static.discriminative:
-        more = discriminative_gradient(machine, means)
-        way = jax.tree.map(lambda a, b: a + knobs.discriminative * b, way, more)
     way = way._replace(weight=way.weight - knobs.weight_decay * machine.weight)
     return Climb(way, h[:rows], model, share, chain)
 
@@ -201,32 +200,26 @@ def chain_labels(chains: int, labels: Rows) -> tuple[Dreams, Share]:
     return own, own @ (labels.sum(axis=0) / own.sum(axis=0)) / rows
 
 
-def discriminative_gradient(machine: Machine, data: Rows) -> Gradient:
-    """Of mean log p(label | s), rows (s, label): with the likelihood's gradient the hybrid of Larochelle and
-    Bengio (2008)."""
-    classes = require_labels(machine).classes
-
-    def fit(own: Any) -> Scalar:
-        scores = label_scores(eqx.combine(own, machine), data[:, :-classes])
-        return jnp.sum(jax.nn.log_softmax(scores, axis=1) * data[:, -classes:], axis=1).mean()
-
-    slope = jax.grad(fit)(parameters(machine))
+def with_slope(way: Gradient, weight: Scalar | float | np.floating, slope: Any) -> Gradient:
+    """way + weight * slope, where that is one by the parameters of a machine."""
     units = parameters((slope.visible, slope.hidden))
-    return Gradient(slope.weight, slope.visible_bias, slope.hidden_bias, units)
+    more = Gradient(slope.weight, slope.visible_bias, slope.hidden_bias, units)
+    return jax.tree.map(lambda a, b: a + weight * b, way, more)
 
 
-def update(
-    static: Static, knobs: Knobs, state: State, rows: Rows, means: Rows, rate: Scalar, key: PRNGKey
-) -> State:
-    """The state after one batch of rows; `means` are the rows themselves, unless these are draws already."""
+def update(static: Static, knobs: Knobs, state: State, rows: Rows, rate: Scalar, key: PRNGKey) -> State:
+    """The state after one batch of rows."""
     machine = state.machine
     key_data, key_climb = jax.random.split(key)
     data = machine.visible.drawn(key_data, rows) if static.binarise else rows
     centre = (state.centre_visible, state.centre_hidden)
-    found = climb(static, knobs, machine, data, means, state.chain, centre, key_climb)
+    found = climb(static, knobs, machine, data, state.chain, centre, key_climb)
     velocity = found.way
+    if static.discriminative:
+        slope = label_slope(static.dropout, knobs.dropout, Stack((), machine), data, key)
+        velocity = with_slope(velocity, knobs.discriminative, slope.top)
     if static.momentum:
-        velocity = jax.tree.map(lambda v, g: knobs.momentum * v + g, state.velocity, found.way)
+        velocity = jax.tree.map(lambda v, g: knobs.momentum * v + g, state.velocity, velocity)
     machine = moved(machine, velocity, rate)
     step = state.step + 1
     return State(
@@ -274,17 +267,15 @@ def updates(
     rates: Float[Array | np.ndarray, " n"],
     count: int | Count,
     key: PRNGKey,
-    means: Float[Array, "n batch nv"] | None = None,
 ) -> State:
-    """The state after the first `count` batches; `means` are those of batches that hold draws.
+    """The state after the first `count` batches.
 
     The key of an update follows from its number, so it does not matter how updates are cut into calls.
     """
 
     def body(i: Count, state: State) -> State:
         rows = jax.lax.dynamic_index_in_dim(jnp.asarray(batches), i, keepdims=False)
-        mean = rows if means is None else jax.lax.dynamic_index_in_dim(means, i, keepdims=False)
-        return update(static, knobs, state, rows, mean, rates[i], jax.random.fold_in(key, state.step))
+        return update(static, knobs, state, rows, rates[i], jax.random.fold_in(key, state.step))
 
     return jax.lax.fori_loop(0, count, body, state)
 

@@ -10,10 +10,20 @@ from jaxtyping import Array, Float
 
 from probinv._typing import Count, PRNGKey, Scalar
 from probinv.boltzmann.stack import Layer, Stack, draws_above, means_above
+from probinv.boltzmann.training._labels import label_slope
 from probinv.boltzmann.training._learning import require_chains
 from probinv.boltzmann.training._rows import Batches, dense
 from probinv.boltzmann.training._settings import Training
-from probinv.boltzmann.training._step import Knobs, Static, averaged, blend, climb, moved, toward
+from probinv.boltzmann.training._step import (
+    Knobs,
+    Static,
+    averaged,
+    blend,
+    climb,
+    moved,
+    toward,
+    with_slope,
+)
 
 type Rows = Float[Array, "_ _"]
 
@@ -68,12 +78,23 @@ def layer_step(
     )
 
 
+def label_step(layer: Layer, slope: Layer, rate: Scalar) -> Layer:
+    """The up weights learn to tell labels apart, too."""
+    return Layer(
+        layer.below,
+        layer.above,
+        layer.up_weight + rate * slope.up_weight,
+        layer.up_bias + rate * slope.up_bias,
+        layer.down_weight,
+        layer.down_bias,
+    )
+
+
 def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar, key: PRNGKey) -> Tuning:
     """The state after one batch of rows (x, label): awake, in the memory, asleep."""
     stack, classes = state.stack, state.stack.classes
     key_data, key_wake, key_climb, key_sleep = jax.random.split(key, 4)
     x, label = rows[:, : rows.shape[1] - classes], rows[:, rows.shape[1] - classes :]
-    means = jnp.concatenate([means_above(stack.layers, x), label], axis=1)
     x = stack.visible.drawn(key_data, x) if static.binarise else x
     awake = draws_above(stack.layers, key_wake, x)
     features = awake[-1]
@@ -82,13 +103,19 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
         features = means_above(stack.layers[-1:], awake[-2])
     data = jnp.concatenate([features, label], axis=1)
     centre = (state.centre_visible, state.centre_hidden)
-    found = climb(static, knobs, stack.top, data, means, state.chain, centre, key_climb)
+    found = climb(static, knobs, stack.top, data, state.chain, centre, key_climb)
     asleep = sleep(stack, key_sleep, found.model[:, : stack.features])
     layers = tuple(
         layer_step(layer, (awake[i], awake[i + 1]), (asleep[i], asleep[i + 1]), found.share, rate)
         for i, layer in enumerate(stack.layers)
     )
-    stack = Stack(layers, moved(stack.top, found.way, rate))
+    way = found.way
+    if static.discriminative:
+        slope = label_slope(static.dropout, knobs.dropout, stack, rows, key)
+        way = with_slope(way, knobs.discriminative, slope.top)
+        step = rate * knobs.discriminative
+        layers = tuple(label_step(*both, step) for both in zip(layers, slope.layers, strict=True))
+    stack = Stack(layers, moved(stack.top, way, rate))
     step = state.step + 1
     return Tuning(
         stack,
