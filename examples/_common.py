@@ -19,7 +19,7 @@ __all__ = ["Figure", "plt", "run", "settings"]
 
 def settings(quick: bool, method: type[AbstractMethod] = probinv.NUTS) -> AbstractMethod | None:
     """None, which lets probinv choose; for a quick look a method with few draws."""
-    return method(draws=200, warmup=200) if quick else None
+    return method(draws=100, warmup=100) if quick else None
 
 
 def run(main: Callable[[bool], dict[str, Figure]]) -> None:

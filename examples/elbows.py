@@ -32,7 +32,7 @@ def main(quick: bool) -> dict[str, Figure]:
     posterior = probinv.Posterior(probinv.Normal(0.0, SPREAD), hand, probinv.Exactly(HAND))
     found = {"the exact law": exact_draws(HAND, 20_000)[None]}
     for method in (probinv.LiftedHMC, probinv.TemperedSMC):
-        tree = probinv.invert(posterior, method(draws=300 if quick else 1000))
+        tree = probinv.invert(posterior, method(draws=100 if quick else 1000))
         name = f"{method.__name__}, verdict: {probinv.diagnose(tree).verdict}"
         found[name] = tree.posterior["x"].values
         off = np.abs(tree.posterior_predictive["y"] - np.array(HAND)).values.max()

@@ -12,7 +12,7 @@ import textwrap
 
 import numpy as np
 import xarray as xr
-from _common import Figure, plt, run
+from _common import Figure, plt, run, settings
 from arviz_stats import rhat
 
 import probinv
@@ -27,8 +27,8 @@ def main(quick: bool) -> dict[str, Figure]:
     wish = probinv.Gaussian(y_star, TOLERANCE)
     posterior = probinv.Posterior(probinv.Normal(shape=(10,)), network, wish)
     trees = {}
-    few = 200 if quick else 500
-    for method in (probinv.NUTS(draws=few, warmup=few), None):
+    few = 100 if quick else 500
+    for method in (probinv.NUTS(draws=few, warmup=few), settings(quick, probinv.LiftedHMC)):
         tree = probinv.invert(posterior, method)
         trees[probinv.provenance(tree)["method"]] = tree
         print(f"{probinv.provenance(tree)['gradients']} gradients\n")

@@ -41,11 +41,11 @@ def smooth_power() -> probinv.MultivariateNormal:
     return probinv.MultivariateNormal(np.full(HOURS, MEAN_POWER), covariance)
 
 
-def train(power: np.ndarray, temperature: np.ndarray) -> dict[str, jax.Array]:
+def train(power: np.ndarray, temperature: np.ndarray, steps: int) -> dict[str, jax.Array]:
     rng = np.random.default_rng(0)
     shapes = {"A": (HIDDEN, HIDDEN), "b": (HIDDEN,), "c": (HIDDEN,), "out": (HIDDEN,)}
     weights = {name: jnp.asarray(rng.normal(size=shape) / np.sqrt(HIDDEN)) for name, shape in shapes.items()}
-    adam = optax.adam(optax.cosine_decay_schedule(1e-2, 1500))
+    adam = optax.adam(optax.cosine_decay_schedule(1e-2, steps))
 
     def loss(weights: dict[str, jax.Array]) -> jax.Array:
         return jnp.mean((jax.vmap(lambda p: network(weights, p))(power) - temperature) ** 2)
@@ -55,7 +55,7 @@ def train(power: np.ndarray, temperature: np.ndarray) -> dict[str, jax.Array]:
         update, state = adam.update(jax.grad(loss)(weights), state)
         return (optax.apply_updates(weights, update), state), None
 
-    return jax.jit(lambda w: jax.lax.scan(step, (w, adam.init(w)), length=1500)[0][0])(weights)
+    return jax.jit(lambda w: jax.lax.scan(step, (w, adam.init(w)), length=steps)[0][0])(weights)
 
 
 def main(quick: bool) -> dict[str, Figure]:
@@ -63,7 +63,7 @@ def main(quick: bool) -> dict[str, Figure]:
     power = np.random.default_rng(1).multivariate_normal(
         np.asarray(prior.loc), 4 * np.eye(HOURS) * 0.1, size=800
     )
-    weights = train(power, room(power))
+    weights = train(power, room(power), 300 if quick else 1500)
     forward = probinv.Function(network, weights)
     tree = probinv.query(forward, WISH, prior=prior, tolerance=0.2, method=settings(quick, probinv.LiftedHMC))
     schedules = tree.posterior["x"].values.reshape(-1, HOURS)

@@ -34,7 +34,7 @@ def main(quick: bool) -> dict[str, Figure]:
     x = rng.uniform(LOW, HIGH, size=(450, 4))
     y = simulator(x)[:, None]
     scaled = 2 * (x - LOW) / (HIGH - LOW) - 1
-    surrogate = train_network(scaled[:150], y[:150], (4, 24, 24, 1), steps=3000, rate=1e-2)
+    surrogate = train_network(scaled[:150], y[:150], (4, 24, 24, 1), steps=1000 if quick else 3000, rate=1e-2)
 
     def network(x: jax.Array) -> jax.Array:
         return surrogate(2 * (x - LOW) / (HIGH - LOW) - 1)
@@ -47,7 +47,7 @@ def main(quick: bool) -> dict[str, Figure]:
             y_star, residuals, tolerance=NOISE
         ),
     }
-    beams = rng.uniform(LOW, HIGH, size=(4 if quick else 40, 4))
+    beams = rng.uniform(LOW, HIGH, size=(3 if quick else 40, 4))
     measured = simulator(beams) + NOISE * rng.normal(size=len(beams))
     predicted = np.asarray(jax.vmap(network)(beams))[:, 0]
     prior = {name: probinv.Uniform(*ends) for name, ends in RANGES.items()}

@@ -49,7 +49,7 @@ def main(quick: bool) -> dict[str, Figure]:
         prior = learn(name, rows, quick)
         learned = process_time()
         posterior = probinv.Posterior(prior, network, wish)
-        tree = probinv.invert(posterior, probinv.TemperedSMC(draws=100) if quick else None)
+        tree = probinv.invert(posterior, probinv.TemperedSMC(draws=50) if quick else None)
         spent = f"{learned - began:.0f} + {process_time() - learned:.0f}"
         draws = tree.posterior["x"].values.reshape(-1, 64)
         found[name] = draws = draws[np.linspace(0, len(draws) - 1, 200).astype(int)]
