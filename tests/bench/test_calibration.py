@@ -31,7 +31,7 @@ def found(problem: str, mistake: str | None) -> Calibration:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("problem", "mistake"), [*((name, None) for name in PROBLEMS), ("linear 3-3", "none")]
+    ("problem", "mistake"), [*((name, None) for name in PROBLEMS), ("tanh 3-8-2", "none")]
 )
 def test_nuts_is_calibrated(problem: str, mistake: str | None) -> None:
     """z, log p(z), log p(Y* | y) and every residual have uniform ranks; false alarm 1e-3."""
@@ -83,7 +83,7 @@ def test_other_samplers_are_calibrated(problem: str, method: AbstractMethod) -> 
     calibration = calibrate(PROBLEMS[problem](), method, jax.random.key(2))
     assert calibration.p_value > LEVEL, calibration.p_values()
     if isinstance(method, LiftedHMC):
-        assert calibrate(PROBLEMS[problem](), Wider(method), jax.random.key(2)).p_value < 1e-10
+        assert calibrate(PROBLEMS[problem](), Wider(method), jax.random.key(2), replications=75).p_value < 1e-6
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_an_exact_sampler_passes_and_one_of_wrong_spread_does_not(
 @pytest.mark.slow
 def test_nuts_as_invert_runs_it_is_calibrated(key: jax.Array) -> None:
     """With its own starting points, blocks and chains, 100 targets; false alarm 1e-3."""
-    method = NUTS(draws=16, warmup=200, chains=4, thin=5)
+    method = NUTS(draws=16, warmup=100, chains=4, thin=5)
     assert calibrate(PROBLEMS["tanh 3-8-2"](), method, key, replications=100).p_value > LEVEL
 
 
