@@ -83,7 +83,9 @@ def test_other_samplers_are_calibrated(problem: str, method: AbstractMethod) -> 
     calibration = calibrate(PROBLEMS[problem](), method, jax.random.key(2))
     assert calibration.p_value > LEVEL, calibration.p_values()
     if isinstance(method, LiftedHMC):
-        assert calibrate(PROBLEMS[problem](), Wider(method), jax.random.key(2), replications=75).p_value < 1e-6
+        assert (
+            calibrate(PROBLEMS[problem](), Wider(method), jax.random.key(2), replications=75).p_value < 1e-6
+        )
 
 
 @pytest.mark.slow
