@@ -186,21 +186,26 @@ def test_the_memory_and_the_weights_upwards_learn_from_the_label() -> None:
     assert np.abs(moved.layers[0].up_bias).max() > 1e-4
 
 
-def test_a_machine_alone_learns_from_the_label() -> None:
-    rows = jnp.asarray(STATES[[0, 4, 5, 7, 11]], jnp.float32)
-    settings = replace(SETTINGS, batch_size=5)
+def test_a_machine_alone_learns_the_label_of_what_it_is_shown() -> None:
+    """Of draws of gray rows, with a share of them left out if so wished."""
+    rows = np.asarray(STATES[[0, 4, 5, 7, 11] * 8], np.float32)
+    rows[:, :2] = 0.3 + 0.4 * rows[:, :2]
     begin = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), machine())
-    state = Course(Learning(begin), np.asarray(rows), settings).state
+    state = Course(Learning(begin), rows, replace(SETTINGS, batch_size=40)).state
+    key = jax.random.key(1)
 
-    def after(weight: float) -> Machine:
+    def after(weight: float, dropout: float = 0.0) -> Machine:
+        settings = replace(SETTINGS, dropout=dropout)
         knobs = settings.knobs._replace(discriminative=np.float32(weight))
-        given = rows, jnp.float32(0.1), jax.random.key(1)
-        return _step.update(settings.static, knobs, state, *given).machine
+        return _step.update(settings.static, knobs, state, jnp.asarray(rows), jnp.float32(0.1), key).machine
 
-    wanted = label_slope(False, 0.0, Stack((), state.machine), rows, jax.random.key(0)).top
+    shown = state.machine.visible.drawn(jax.random.split(key)[0], jnp.asarray(rows))
+    wanted = label_slope(False, 0.0, Stack((), state.machine), shown, key).top
     moved = jax.tree.map(lambda a, b: a - b, after(2.0), after(0.0))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, 0.2 * b, atol=1e-6), moved, wanted)
     assert np.abs(moved.weight).max() > 0.01
+    assert np.abs(after(2.0, 0.5).weight - after(2.0).weight).max() > 1e-3
+    np.testing.assert_array_equal(after(0.0, 0.5).weight, after(0.0).weight)
 
 
 def wide() -> Stack:
