@@ -38,8 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--epochs",
         type=count,
-        help="passes over the data for the memory (200 for scikit-learn's digits; 20 for MNIST, and then twice "
-        "as many for fine-tuning)",
+        help="passes over the data for the memory (200 for scikit-learn's digits; 20 for MNIST, and then "
+        "twice as many for fine-tuning)",
     )
     add("--seed", type=seed, default=0, help="of the split, the training and the draws (0)")
     add("--quick", action="store_true", help="little training: to see that it runs, not to learn from it")
