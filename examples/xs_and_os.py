@@ -55,10 +55,10 @@ def picture(found: dict[str, xr.DataTree]) -> Figure:
         tendency = (draws.mean(axis=0) - GRAY) / SPREAD
         image = line[5].imshow(tendency, cmap="RdBu_r", vmin=-0.6, vmax=0.6)
         line[5].set_title("mean, minus the prior's", fontsize=9)
-        figure.colorbar(image, ax=line[5], label="prior's spread = 1")
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
         for axis in line:
             axis.set(xticks=[], yticks=[])
+    figure.colorbar(image, ax=axes, label="prior's spread = 1", fraction=0.02)
     figure.suptitle("Draws of x that the network takes for an X and for an O, with its outputs")
     return figure
 

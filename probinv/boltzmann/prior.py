@@ -199,6 +199,16 @@ def _all_patterns(prior: MachinePrior, z: Float[Array, "rows n"]) -> Float[Array
     return jax.lax.map(prior.pattern, z, batch_size=min(len(z), 500))
 
 
+def uncountable(units: AbstractUnits) -> InputError:
+    """What is raised where s is no state among finitely many."""
+    return InputError(
+        f"hidden units are {type(units).__name__}",
+        "the prior is a mixture with one component for every state of the hidden units, and these have "
+        "infinitely many",
+        "use a machine with Bernoulli or Softmax hidden units",
+    )
+
+
 def count_states(units: AbstractUnits) -> int:
     """How many values s has."""
     match units:
@@ -208,12 +218,7 @@ def count_states(units: AbstractUnits) -> int:
             return units.classes**units.groups
         case Joined():
             return math.prod(count_states(part) for part in units.parts)
-    raise InputError(
-        f"hidden units are {type(units).__name__}",
-        "the prior is a mixture with one component for every state of the hidden units, and these have "
-        "infinitely many",
-        "use a machine with Bernoulli or Softmax hidden units",
-    )
+    raise uncountable(units)
 
 
 def state_of(units: AbstractUnits, index: Count) -> Int[Array, " n"]:
@@ -229,7 +234,7 @@ def state_of(units: AbstractUnits, index: Count) -> Int[Array, " n"]:
             strides = [math.prod(counts[k + 1 :]) for k in range(len(counts))]
             parts = zip(units.parts, counts, strides, strict=True)
             return jnp.concatenate([state_of(part, index // stride % count) for part, count, stride in parts])
-    raise NotImplementedError(type(units).__name__)
+    raise uncountable(units)
 
 
 def mode_of(units: AbstractUnits, theta: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -243,7 +248,7 @@ def mode_of(units: AbstractUnits, theta: Float[Array, " n"]) -> Float[Array, " n
         case Joined():
             pairs = zip(units.parts, units.slices(), strict=True)
             return jnp.concatenate([mode_of(part, theta[place]) for part, place in pairs])
-    raise NotImplementedError(type(units).__name__)
+    raise uncountable(units)
 
 
 def _enumerated(machine: Machine) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,13 +1,20 @@
 """The benches of machines, on a few made-up images."""
 
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+import probinv
 from probinv.bench import epoch, imagination, machines
 from probinv.bench.judge import pixels
 from probinv.bench.mnist import Digits
 from probinv.boltzmann import Training
 from probinv.boltzmann.exact import exact_log_likelihood
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_images_are_drawn_once_with_their_gray_values() -> None:
@@ -68,6 +75,13 @@ def test_the_network_of_the_bench_is_a_network() -> None:
     model = imagination.network()
     assert model.hidden == imagination.HIDDEN
     assert isinstance(model.tuning, Training)
+
+
+def test_docs_show_the_recipe_of_the_bench() -> None:
+    page = (ROOT / "docs" / "machines.md").read_text()
+    shown: dict[str, Any] = {"probinv": probinv}
+    exec(next(code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "large =" in code), shown)
+    assert shown["large"].get_params() == imagination.network().get_params()
 
 
 def test_the_rows_of_the_epoch_are_binary() -> None:

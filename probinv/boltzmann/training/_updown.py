@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,18 +79,6 @@ def layer_step(
     )
 
 
-def label_step(layer: Layer, slope: Layer, rate: Scalar) -> Layer:
-    """The up weights learn to tell labels apart, too."""
-    return Layer(
-        layer.below,
-        layer.above,
-        layer.up_weight + rate * slope.up_weight,
-        layer.up_bias + rate * slope.up_bias,
-        layer.down_weight,
-        layer.down_bias,
-    )
-
-
 def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar, key: PRNGKey) -> Tuning:
     """The state after one batch of rows (x, label): awake, in the memory, asleep."""
     stack, classes = state.stack, state.stack.classes
@@ -113,8 +102,9 @@ def update(static: Static, knobs: Knobs, state: Tuning, rows: Rows, rate: Scalar
     if static.discriminative:
         slope = label_slope(static.dropout, knobs.dropout, stack, rows, key)
         way = with_slope(way, knobs.discriminative, slope.top)
-        step = rate * knobs.discriminative
-        layers = tuple(label_step(*both, step) for both in zip(layers, slope.layers, strict=True))
+        layers = eqx.apply_updates(
+            layers, jax.tree.map(lambda part: rate * knobs.discriminative * part, slope.layers)
+        )
     stack = Stack(layers, moved(stack.top, way, rate))
     step = state.step + 1
     return Tuning(
